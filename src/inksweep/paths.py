@@ -1,0 +1,137 @@
+"""Every file name in a run or sweep directory, and how a file is written so that nobody reads half of it."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """One training: `outputs/<date>/<time>/` or `multirun/<study>/<trial number>/`."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """What Hydra composed for this run."""
+        return self.root / ".hydra" / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """What was typed on the command line, a YAML list."""
+        return self.root / ".hydra" / "overrides.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """A row an evaluation."""
+        return self.root / "metrics.csv"
+
+    @property
+    def result(self) -> Path:
+        """How the run ended."""
+        return self.root / "result.json"
+
+    @property
+    def model(self) -> Path:
+        """Weights and what is needed to use them."""
+        return self.root / "model.pt"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What is needed to go on; removed when the run completes."""
+        return self.root / "checkpoint.pt"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures, when asked for."""
+        return self.root / "figures"
+
+
+@dataclass(frozen=True)
+class WinnerDir:
+    """The chosen model of a sweep, saved for use: `multirun/<study>/winner/`."""
+
+    root: Path
+
+    @property
+    def model(self) -> Path:
+        """Weights and what is needed to use them."""
+        return self.root / "model.pt"
+
+    @property
+    def config(self) -> Path:
+        """Enough to train it again."""
+        return self.root / "config.yaml"
+
+    @property
+    def result(self) -> Path:
+        """How the winning run ended."""
+        return self.root / "result.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card."""
+        return self.root / "README.md"
+
+
+@dataclass(frozen=True)
+class SweepDir:
+    """One search: `multirun/<study>/`."""
+
+    root: Path
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal, the default storage."""
+        return self.root / "study.journal"
+
+    @property
+    def config(self) -> Path:
+        """The resolved sweep configuration, with the command."""
+        return self.root / "sweep.yaml"
+
+    @property
+    def summary(self) -> Path:
+        """Counts, incumbent, target, elapsed time; rewritten after every trial."""
+        return self.root / "summary.json"
+
+    @property
+    def results(self) -> Path:
+        """The same keys as the stock Optuna sweeper writes."""
+        return self.root / "optimization_results.yaml"
+
+    @property
+    def winner(self) -> WinnerDir:
+        """The chosen model."""
+        return WinnerDir(self.root / "winner")
+
+    def trial(self, number: int) -> RunDir:
+        """The run directory of trial `number`."""
+        return RunDir(self.root / str(number))
+
+
+@contextmanager
+def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path`; once the block ends well, fsync it and put it in the place of `path`.
+
+    A reader sees the old file or the new one, never a part. If the block raises, `path` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes the file private; what we publish has the permissions a plain open() would give.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""The engine of a sweep: knows Optuna and Hydra, never torch."""

@@ -5,6 +5,7 @@ a wrong name or type is refused while the config is composed; `parse` turns a co
 whose `__post_init__` checks ranges and combinations before any data is read. Nothing heavy is imported here.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ TRUSTED = (
     "optuna.samplers.*",
     "optuna.pruners.*",
 )
+
+OBJECTIVES = ("val/accuracy", "val/loss")
 
 
 class Activation(Enum):
@@ -79,13 +82,6 @@ class Keep(Enum):
 
     best = "best"
     last = "last"
-
-
-class Objective(Enum):
-    """The number a run returns and a sweep maximises. The test split is not among them."""
-
-    val_accuracy = "val/accuracy"
-    val_loss = "val/loss"
 
 
 def _need(good: bool, key: str, value: object, allowed: str) -> None:
@@ -405,15 +401,14 @@ class Config:
     scheduler: Any = MISSING
     augment: Any = MISSING
     trainer: TrainerConfig = MISSING
-    # What the run returns, to be maximised (accuracy) or minimised (loss).
-    objective: Objective = MISSING
+    # The metric that a run returns, of the validation split. The test split is not among them.
+    objective: str = MISSING
     # Seed of weights, order of pictures, dropout and augmentation.
     seed: int = MISSING
-    # Draw learning curves and the confusion matrix into figures/.
-    figures: bool = MISSING
 
     def __post_init__(self) -> None:
         _need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")
+        _need(self.objective in OBJECTIVES, "objective", self.objective, f"one of {', '.join(OBJECTIVES)}")
         warmup = getattr(self.scheduler, "warmup_epochs", 0)
         _need(
             warmup < self.trainer.epochs,
@@ -447,12 +442,22 @@ def register() -> None:
         for option, schema in options.items():
             store.store(group=f"schema/{group}", name=option, node=schema)
     OmegaConf.register_resolver("inksweep.run_dir", _run_dir, replace=True)
+    OmegaConf.register_resolver("inksweep.output_subdir", _output_subdir, replace=True)
 
 
 def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
     """Return where this run writes: the run it resumes, or `fresh`. Checks the config: nothing is written before."""
     resume = parse(_root_).trainer.resume
-    return fresh if resume is None else str(resumable(resume).root)
+    if resume is None:
+        return fresh
+    typed = [line for line in _root_.hydra.overrides.task if not line.startswith("trainer.resume=")]
+    _need(not typed, "trainer.resume", resume, f"alone, the run keeps its own settings; leave out {' '.join(typed)}")
+    return str(resumable(resume).root)
+
+
+def _output_subdir(*, _root_: DictConfig) -> str:
+    """Return Hydra's own folder in the run directory; a resumed run keeps its first one."""
+    return ".hydra" if _root_.trainer.resume is None else ".hydra/resumed"
 
 
 def resumable(path: str) -> RunDir:
@@ -460,7 +465,7 @@ def resumable(path: str) -> RunDir:
     run = RunDir(Path(path))
     if not run.config.is_file():
         raise InputError(f"trainer.resume={path}: no run directory (it has no .hydra/config.yaml)")
-    if run.result.is_file() and '"status": "completed"' in run.result.read_text(encoding="utf-8"):
+    if run.result.is_file() and json.loads(run.result.read_text(encoding="utf-8")).get("status") == "completed":
         raise InputError(f"trainer.resume={path}: this run is complete; nothing is left to do")
     return run
 
@@ -506,5 +511,3 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain_value(item) for item in value]
     return value
-
-

@@ -8,6 +8,7 @@ else keeps its traceback, because then the fault is ours.
 import difflib
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,9 +32,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def one_line_errors() -> Iterator[None]:
     """Run a command: user errors become one line and exit code 2; with HYDRA_FULL_ERROR=1 the traceback is kept.
 
-    Exit codes: 2 for a user error, 1 for a training that diverged or a fault of ours, 130 for Ctrl-C.
+    Exit codes: 2 for a user error, 1 for a training that diverged or a fault of ours, 130 for Ctrl-C, 143 for SIGTERM.
     """
     wanted = os.environ.get("HYDRA_FULL_ERROR")
+    signal.signal(signal.SIGTERM, _end)
     # Hydra prints and exits by itself unless this is set; we need the exception.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -53,18 +55,25 @@ def one_line_errors() -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = wanted
 
 
+def _end(number: int, frame: object) -> None:
+    """End as Ctrl-C does, so that a run writes down where it was."""
+    sys.exit(128 + number)
+
+
 def explain(error: BaseException) -> str | None:
     """Return the one line for `error`, or None if it is not the user's."""
     chain = list(_chain(error))
     for link in chain:
         if isinstance(link, InputError | Diverged):
             return _one_line(str(link))
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; make room, give permission or name another place"
     # Imported here: a command that never met Hydra does not pay for it.
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return _hydra_line(error, chain)
+        return _hydra_line(chain)
     return None
 
 
@@ -81,19 +90,19 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def _hydra_line(error: BaseException, chain: list[BaseException]) -> str:
-    """Condense Hydra's paragraph: the key, what is wrong with it, the nearest name."""
-    text = "\n".join(str(link) for link in chain)
-    missing = re.search(r"Could not find '([^']+)/([^'/]+)'", text)
-    if missing:
-        options = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", text)
-        known = options.group(1).split() if options else []
-        group, name = missing.groups()
-        allowed = f" (there are: {', '.join(known)})" if known else ""
-        return f"{group}={name}: there is no such option{nearest(name, known)}{allowed}"
-    # OmegaConf ends its messages with the place; Hydra begins its own with the key.
-    place = re.search(r"full_key: (\S+)", text)
-    key = re.search(r"Could not (?:override|append) '?([^'\s.]+(?:\.[^'\s.]+)*)", text)
-    name = key.group(1) if key else place.group(1) if place else None
-    innermost = _one_line(re.split(r"\n\s*full_key:", str(chain[-1]))[0])
-    return f"{name}: {innermost}" if name and name not in innermost else innermost
+def _hydra_line(chain: list[BaseException]) -> str:
+    """Condense what Hydra and OmegaConf say in paragraphs: the key, what is wrong with it, the nearest name."""
+    said = [str(link) for link in chain]
+    if option := re.search(r"Could not find '([^']+)/([^'/]+)'", said[0]):
+        group, name = option.groups()
+        listed = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", said[0])
+        known = listed.group(1).split() if listed else []
+        return f"{group}={name}: there is no such option{nearest(name, known)} (there are: {', '.join(known)})"
+    if unread := re.search(r"string: (.*?)(?: out of .*)?\.\n(.*)", said[0]):
+        return f"{unread.group(1)}: cannot be read ({unread.group(2)}); quote special characters"
+    # OmegaConf's message ends with lines about the place; Hydra's, before it, names the override.
+    about = [text for text in said if "full_key:" in text and "raised while resolving" not in text]
+    reason, _, place = (about[0] if about else said[0]).partition("\n    full_key: ")
+    override = re.search(r"Error merging override (\S+)|Could not (?:override|append) '([^']+)'", said[0])
+    key = next(filter(None, override.groups())) if override else place.partition("\n")[0]
+    return _one_line(f"{key}: {reason}" if key else reason)

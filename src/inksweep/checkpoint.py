@@ -1,0 +1,71 @@
+"""Weights on disk: `model.pt` for whoever uses the model, `checkpoint.pt` for whoever goes on training it.
+
+Both are read with `weights_only=True`: a file can hold tensors and plain values, never code.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from inksweep.errors import InputError
+from inksweep.models import BUILT_IN
+from inksweep.paths import replacing
+
+FORMAT = 1
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` (tensors and plain values) so that a reader never sees half of it."""
+    with replacing(path, "wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read what `save` wrote, onto the CPU; InputError names a file that is missing, broken or of another format."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: cannot be read as saved weights ({reason}); train or fetch it again") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: not a file of inksweep, or of another version (expected format {FORMAT})")
+    return content
+
+
+def load_model(path: Path, classes: Mapping[str, type[nn.Module]] = BUILT_IN) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild the model of a `model.pt`, ready to evaluate on the CPU.
+
+    Args:
+        path: the file.
+        classes: which class each name in the file stands for. The file itself never chooses code: a model of your
+            own is loaded with `{**BUILT_IN, "mypackage.MyNet": MyNet}`.
+
+    Returns:
+        The model in evaluation mode, and the rest of the file: `preprocess`, `classes`, `metrics`, `model`.
+
+    Raises:
+        InputError: the file is broken, or names a class that `classes` lacks, or its weights do not fit the model.
+    """
+    content = load(path)
+    try:
+        described, state = dict(content["model"]), content["state_dict"]
+        name = described.pop("_target_")
+        size, class_names = content["preprocess"]["size"], content["classes"]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: holds no model (it lacks {error})") from None
+    if name not in classes:
+        known = ", ".join(classes)
+        raise InputError(f"{path}: its model is {name}; hand that class to load_model (it knows {known})")
+    try:
+        model = classes[name](size=size, classes=len(class_names), **described)
+        model.load_state_dict(state)
+    except (TypeError, RuntimeError) as error:
+        raise InputError(f"{path}: its weights do not fit its description ({error})") from error
+    return model.eval(), content

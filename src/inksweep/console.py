@@ -1,0 +1,26 @@
+"""What a person sees while a run trains: a bar on a terminal, a line an evaluation everywhere."""
+
+import sys
+from collections.abc import Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def bar(items: Iterable[Item], length: int) -> Iterable[Item]:
+    """Yield `items`, with a bar on a terminal that is gone when they end; elsewhere just yield them."""
+    if not sys.stderr.isatty():
+        return items
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, description="training", total=length, console=Console(stderr=True), transient=True)
+
+
+def line(row: dict[str, float], epochs: int) -> str:
+    """Return an evaluation as one line."""
+    return (
+        f"epoch {row['epoch']:5.2f}/{epochs}  train/loss {row['train/loss']:.4f}  val/loss {row['val/loss']:.4f}  "
+        f"val/accuracy {row['val/accuracy']:.2%}  lr {row['lr']:.2e}  {row['seconds']:.1f} s  "
+        f"{row['images_per_second']:,.0f} images/s"
+    )

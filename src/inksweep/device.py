@@ -1,0 +1,64 @@
+"""The one place that knows on what a run computes: device, threads, number format."""
+
+import os
+import platform
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from inksweep.errors import InputError
+
+
+def pick(name: str) -> torch.device:
+    """Return the device for `auto`, `cpu`, `cuda` or `mps`; InputError if this machine has no such device."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(known for known, there in available.items() if there)
+    if not available[name]:
+        has = ", ".join(known for known, there in available.items() if there)
+        raise InputError(f"trainer.device={name}: this machine has no such device that torch can use; it has: {has}")
+    return torch.device(name)
+
+
+def usable_cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_threads(threads: int | None) -> int:
+    """Let torch compute with so many CPU threads (null: one a core); return the number."""
+    torch.set_num_threads(threads or usable_cores())
+    return torch.get_num_threads()
+
+
+def make_repeatable(device: torch.device, seed: int) -> None:
+    """Seed torch's global generators and choose algorithms that give the same bits each time."""
+    torch.manual_seed(seed)
+    if device.type == "cuda":
+        # cuBLAS is repeatable only with a workspace of fixed size, read when it starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Return the context of the forward pass: `float32` changes nothing, the others compute in 16 bits."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, precision))
+
+
+def describe(device: torch.device) -> str:
+    """Return the device's name as its maker gives it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.processor() or platform.machine()})"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether `error` means that the device or the machine had no memory left."""
+    # The CPU allocator has no exception class of its own, only this sentence.
+    said = "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and said)

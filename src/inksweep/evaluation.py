@@ -1,0 +1,27 @@
+"""What a model makes of a data set: logits, and the metrics read from them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@torch.inference_mode()
+def infer(model: nn.Module, images: Tensor, to_input: Callable[[Tensor], Tensor], batch_size: int) -> Tensor:
+    """Return the logits (n, classes) of uint8 `images` (n, h, w), computed in batches, dropout off.
+
+    The model is left in the mode, training or not, in which it came.
+    """
+    was_training = model.training
+    model.eval()
+    logits = torch.cat([model(to_input(batch)).float() for batch in images.split(batch_size)])
+    model.train(was_training)
+    return logits
+
+
+def metrics(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return cross-entropy `loss` (nats) and `accuracy` (0..1) of logits (n, classes) against labels (n,)."""
+    loss = functional.cross_entropy(logits, labels)
+    accuracy = (logits.argmax(dim=1) == labels).double().mean()
+    return {"loss": loss.item(), "accuracy": accuracy.item()}

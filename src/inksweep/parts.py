@@ -1,0 +1,77 @@
+"""Config to objects: the one place where a `_target_` becomes a model, an optimizer, a schedule, an augmentation."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from inksweep import data, device
+from inksweep.augment import Identity
+from inksweep.config import TRUSTED, Config, plain
+from inksweep.errors import InputError
+from inksweep.optim import parameter_groups
+from inksweep.training import Learner
+
+
+def build_learner(conf: Config, place: torch.device) -> Learner:
+    """Build all that learns from the config, on device `place`.
+
+    Raises:
+        InputError: a `_target_` is not trusted, does not exist, or refuses its values.
+    """
+    trainer = conf.trainer
+    model: nn.Module = build("model", conf.model, size=conf.data.size, classes=len(conf.data.classes))
+    model.to(place, memory_format=torch.channels_last if trainer.channels_last else torch.contiguous_format)
+    augment, mean, std = build("augment", conf.augment), conf.data.mean, conf.data.std
+
+    def to_input(images: Tensor, generator: Generator) -> Tensor:
+        if isinstance(augment, Identity):  # one pass over the pictures fewer
+            return data.to_input(images, mean, std)
+        return augment(data.scaled(images), generator).sub(mean).div_(std)
+
+    return Learner(
+        model,
+        _build_optimizer(conf.optimizer, model, place),
+        partial(build("scheduler", conf.scheduler, _partial_=True), epochs=trainer.epochs),
+        to_input,
+        nn.CrossEntropyLoss(label_smoothing=trainer.label_smoothing),
+        place,
+        autocast=partial(device.autocast, place, trainer.precision.value),
+        scale_gradients=trainer.precision.value == "float16",
+        clip_norm=trainer.clip_norm,
+        ema_decay=trainer.ema_decay,
+        compiled=trainer.compile,
+        seed=conf.seed,
+    )
+
+
+def build(group: str, node: Any, **arguments: Any) -> Any:
+    """Call the `_target_` of config group `group` with its values and `arguments`."""
+    described = plain(node)
+    try:
+        return instantiate(described, **arguments, _execution_whitelist_=TRUSTED, _convert_="all")
+    except InstantiationException as error:
+        raise InputError(f"{group}: {described.get('_target_')} cannot be built: {_reason(error)}") from error
+
+
+def _reason(error: InstantiationException) -> str:
+    cause = error.__cause__
+    if cause is not None:
+        return f"{type(cause).__name__}: {cause}"
+    said = str(error).splitlines()[0]
+    return f"{said} Add its package to TRUSTED in train.py." if "execution whitelist" in said else said
+
+
+def _build_optimizer(node: Any, model: nn.Module, place: torch.device) -> Optimizer:
+    groups = parameter_groups(model, plain(node).get("weight_decay", 0.0))
+    arguments: dict[str, Any] = {"params": groups}
+    if plain(node)["_target_"].startswith("torch.optim.") and place.type in ("cpu", "cuda"):
+        arguments["fused"] = True  # one kernel for all parameters; same result
+    optimizer = build("optimizer", node, **arguments)
+    if not isinstance(optimizer, Optimizer):
+        raise InputError(f"optimizer._target_={plain(node)['_target_']}: must be a torch.optim.Optimizer")
+    return optimizer

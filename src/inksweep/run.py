@@ -1,0 +1,234 @@
+"""One run: a config becomes parts, the parts are trained, the run directory tells how it went."""
+
+import logging
+import os
+import shlex
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_original_cwd
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from inksweep import checkpoint, console, data, device, evaluation, record
+from inksweep.config import Config, Keep, parse, plain
+from inksweep.errors import Diverged, InputError
+from inksweep.models import parameter_count
+from inksweep.parts import build_learner
+from inksweep.paths import RunDir
+from inksweep.training import Batch, Learner, Plan, Progress, Reporter, Row, Unwatched, train
+
+log = logging.getLogger(__name__)
+
+
+# What the word that ended a training early means for the run.
+STATUS_OF_REASON = {None: "completed", "patience": "completed", "pruned": "pruned"}
+
+
+@dataclass
+class Outcome:
+    """How a run ended; becomes `result.json`."""
+
+    objective_name: str
+    facts: dict[str, Any]
+    status: str = "failed"
+    reason: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: dict[str, str] | None = None
+
+    @property
+    def objective(self) -> float:
+        """The number a sweep ranks by; not a number if there is none."""
+        return self.metrics.get(self.objective_name, float("nan"))
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the time that the block takes to the seconds of `phase`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
+
+    def fail(self, error: BaseException) -> None:
+        """Take note of the exception that ended the run."""
+        self.status, self.reason = _status_of(error)
+        self.error = record.describe_error(error)
+
+    def as_result(self) -> dict[str, Any]:
+        """Return the content of `result.json`."""
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "objective": {"name": self.objective_name, "value": self.metrics.get(self.objective_name)},
+            "metrics": self.metrics,
+            "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
+            **self.facts,
+            "error": self.error,
+        }
+
+
+def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
+    """Train as `cfg` says, in the run directory that Hydra gave this job.
+
+    Args:
+        cfg: the composed config.
+        reporter: who watches; None for a run of its own.
+
+    Returns:
+        The outcome of a run that completed, or was pruned or stopped by the reporter.
+
+    Raises:
+        InputError: a value or file cannot be used.
+        Diverged: the loss became infinite or not a number.
+    """
+    out = RunDir(Path(HydraConfig.get().runtime.output_dir))
+    conf = _settings(cfg, out)
+    outcome = Outcome(conf.objective, _facts(conf))
+    try:
+        with outcome.timed("total"):
+            _train_and_score(conf, out, outcome, reporter or Unwatched())
+    except BaseException as error:
+        outcome.fail(error)
+        if outcome.reason == "interrupted":
+            log.info("interrupted; go on with: python train.py trainer.resume=%s", shlex.quote(_shown(out.root)))
+        raise
+    finally:
+        record.write_result(out, outcome.as_result())
+    if outcome.status == "completed" and not conf.trainer.keep_checkpoint:
+        out.checkpoint.unlink(missing_ok=True)
+    return outcome
+
+
+def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Reporter) -> None:
+    facts = outcome.facts
+    with outcome.timed("startup"):
+        place = device.pick(conf.trainer.device.value)
+        facts["threads"], facts["device"] = device.set_threads(conf.trainer.threads), device.describe(place)
+        device.make_repeatable(place, conf.seed)
+    with outcome.timed("data"):
+        splits = data.load(conf.data)
+        train_set, val_set, test_set = (part.to(place) for part in (splits.train, splits.val, splits.test))
+    with outcome.timed("startup"):
+        learner = build_learner(conf, place)
+        facts["parameters"] = parameter_count(learner.model)
+        progress = _restored(learner, out) if conf.trainer.resume else Progress()
+        order = data.IndexBatches(len(train_set), conf.data.batch_size, conf.seed, place)
+        loader = data.loader(train_set, order)
+        plan = Plan(conf.trainer.epochs, len(order), conf.trainer.evaluate_every_epochs, conf.trainer.patience)
+
+    def batches(epoch: int, skip: int) -> Iterable[Batch]:
+        order.set_epoch(epoch, skip)
+        return loader
+
+    def score(model: nn.Module, digits: data.Digits) -> dict[str, float]:
+        with outcome.timed("evaluate"):
+            to_input = partial(data.to_input, mean=conf.data.mean, std=conf.data.std)
+            logits = evaluation.infer(model, digits.images, to_input, conf.data.eval_batch_size)
+            return evaluation.metrics(logits, digits.labels)
+
+    def after_evaluation(row: Row) -> None:
+        outcome.metrics = {name: row[name] for name in ("val/loss", "val/accuracy")}
+        outcome.seconds["train"] = row["seconds"]
+        log.info(console.line(row, plan.epochs))
+        record.write_metrics(out, progress.rows)
+        checkpoint.save(out.checkpoint, {"learner": learner.state(), "progress": vars(progress)})
+
+    name, shown = type(learner.model).__name__, _shown(out.root)
+    counts = f"{facts['parameters']:,} parameters, {len(train_set):,} training images"
+    log.info("%s, %s, %s, %d threads -> %s", name, counts, place, facts["threads"], shown)
+    outcome.reason = train(
+        learner, plan, batches, partial(score, digits=val_set), progress, reporter, after_evaluation, console.bar
+    )
+    outcome.status = STATUS_OF_REASON.get(outcome.reason, "stopped")
+    if outcome.status == "pruned" or not progress.rows:
+        return
+
+    kept = progress.rows[-1]
+    if conf.trainer.keep is Keep.best and progress.best is not None:
+        kept = progress.best
+        learner.evaluated.load_state_dict(progress.best_weights)
+    test = score(learner.evaluated, test_set)
+    outcome.metrics = {
+        "val/loss": kept["val/loss"],
+        "val/accuracy": kept["val/accuracy"],
+        **{f"test/{name}": value for name, value in test.items()},
+    }
+    save_model(out.model, learner.evaluated, conf, outcome.metrics)
+    accuracies = "val/accuracy {val/accuracy:.2%}  test/accuracy {test/accuracy:.2%}".format(**outcome.metrics)
+    log.info("%s  (weights of epoch %g) -> %s", accuracies, kept["epoch"], _shown(out.model))
+
+
+def save_model(path: Path, model: nn.Module, conf: Config, metrics: dict[str, float]) -> None:
+    """Write `model.pt`: the weights, and all that is needed to use them."""
+    content = {
+        "state_dict": {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()},
+        "model": plain(conf.model),
+        "preprocess": {"mean": conf.data.mean, "std": conf.data.std, "size": conf.data.size},
+        "classes": list(conf.data.classes),
+        "metrics": metrics,
+    }
+    checkpoint.save(path, content)
+
+
+def _settings(cfg: DictConfig, out: RunDir) -> Config:
+    """Return the checked settings: those of `cfg`, or those of the run that `trainer.resume` names."""
+    resume = OmegaConf.select(cfg, "trainer.resume")
+    if resume is None:
+        return parse(cfg)
+    if Path(resume).resolve() != out.root.resolve():
+        raise InputError(f"trainer.resume={resume}: only for a single run, without -m")
+    stored = OmegaConf.load(out.config)
+    assert isinstance(stored, DictConfig)
+    stored.trainer.resume = resume
+    return parse(stored)
+
+
+def _restored(learner: Learner, out: RunDir) -> Progress:
+    """Put `learner` where its last checkpoint was; return the evaluations up to then."""
+    if not out.checkpoint.is_file():
+        log.info("%s: there is no checkpoint yet; beginning anew", _shown(out.root))
+        return Progress()
+    stored = checkpoint.load(out.checkpoint)
+    try:
+        learner.restore(stored["learner"])
+        progress = Progress(**stored["progress"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{out.checkpoint}: does not fit this run ({error}); begin a new one") from error
+    log.info("%s: going on after epoch %g", _shown(out.root), progress.last("epoch"))
+    return progress
+
+
+def _status_of(error: BaseException) -> tuple[str, str]:
+    """Return status and reason of a run that ended with `error`."""
+    if isinstance(error, Diverged):
+        return "pruned", "diverged"
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "stopped", "interrupted"
+    return "failed", "oom" if device.is_out_of_memory(error) else type(error).__name__
+
+
+def _facts(conf: Config) -> dict[str, Any]:
+    """Return what is known of a run before it starts."""
+    words = list(HydraConfig.get().overrides.task)
+    return {
+        "parameters": None,
+        "seed": conf.seed,
+        "threads": None,
+        "device": None,
+        "command": shlex.join(["python", "train.py", *words]),
+        "git": record.git_state(Path(get_original_cwd())),
+        "versions": record.versions(),
+    }
+
+
+def _shown(path: Path) -> str:
+    """Return `path` as a user in the current folder would type it."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

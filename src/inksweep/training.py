@@ -1,0 +1,259 @@
+"""The training loop, and the state it carries.
+
+`train` is the loop to read first. It knows tensors and metrics; where pictures come from, where files go and who
+watches (a person, a sweep) is the business of its arguments. It knows neither Hydra nor Optuna.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from inksweep.errors import Diverged
+
+Row = dict[str, float]
+Batch = tuple[Tensor, Tensor]
+
+
+class Reporter(Protocol):
+    """Who watches a training: a sweep that may end it early, or nobody."""
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Take note of an evaluation after `step` batches."""
+
+    def should_stop(self) -> str | None:
+        """Return why training should end now, in a word, or None."""
+
+
+class Unwatched:
+    """The reporter of a single run."""
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def should_stop(self) -> str | None:
+        """Never stop."""
+        return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train and when to look, in batches ("steps") and epochs."""
+
+    epochs: int
+    steps_per_epoch: int
+    evaluate_every_epochs: float
+    patience: int | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Batches in the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+    def evaluation_steps(self) -> list[int]:
+        """Return the steps after which the model is evaluated, ascending; the last step is always one."""
+        count = math.floor(self.epochs / self.evaluate_every_epochs + 1e-9)
+        steps = {max(1, round(k * self.evaluate_every_epochs * self.steps_per_epoch)) for k in range(1, count + 1)}
+        return sorted({step for step in steps if step < self.total_steps} | {self.total_steps})
+
+
+class Learner:
+    """A model and all that changes while it learns; `state` is enough to continue to the same bits.
+
+    Args:
+        model: maps pictures (n, 1, h, w) to logits (n, classes).
+        optimizer: over the model's parameters.
+        schedule: epoch (a fraction) -> factor of the optimizer's learning rate.
+        to_input: uint8 pictures (n, h, w) and the augmentation's generator -> the model's input.
+        criterion: logits and labels -> mean loss.
+        device: where the model and the pictures are.
+        autocast: gives the context of the forward pass.
+        scale_gradients: for float16, whose small gradients vanish otherwise.
+        clip_norm: largest Euclidean norm of the gradient; None: not clipped.
+        ema_decay: decay a step of the averaged weights; None: none are kept.
+        seed: of the augmentation.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        schedule: Callable[[float], float],
+        to_input: Callable[[Tensor, Generator], Tensor],
+        criterion: Callable[[Tensor, Tensor], Tensor],
+        device: torch.device,
+        *,
+        autocast: Callable[[], AbstractContextManager[None]],
+        scale_gradients: bool = False,
+        clip_norm: float | None = None,
+        ema_decay: float | None = None,
+        compiled: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.optimizer, self.schedule, self.to_input = model, optimizer, schedule, to_input
+        self.criterion, self.autocast, self.clip_norm, self.device = criterion, autocast, clip_norm, device
+        self.forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
+        self.peak_lrs = [group["lr"] for group in optimizer.param_groups]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=scale_gradients)
+        self.average: AveragedModel | None = None
+        if ema_decay is not None:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+        self.generator = Generator(device="cpu").manual_seed(seed)
+        self.step = 0
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is scored and saved: the averaged one where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def learn(self, images: Tensor, labels: Tensor, epoch: float) -> Tensor:
+        """Take one step on uint8 `images` (n, h, w) and `labels` (n,); return the loss, a tensor, not waited for."""
+        factor = self.schedule(epoch)
+        for group, peak in zip(self.optimizer.param_groups, self.peak_lrs, strict=True):
+            group["lr"] = peak * factor
+        with self.autocast():
+            loss = self.criterion(self.forward(self.to_input(images, self.generator)), labels)
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        if self.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        self.step += 1
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """Return tensors and plain values from which `restore` continues to the same bits."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "augmentation_generator": self.generator.get_state(),
+            "torch_generator": torch.get_rng_state(),
+            "cuda_generator": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to the moment when `state` was taken."""
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.generator.set_state(state["augmentation_generator"])
+        torch.set_rng_state(state["torch_generator"])
+        if state["cuda_generator"] is not None:
+            torch.cuda.set_rng_state(state["cuda_generator"])
+
+
+@dataclass
+class Progress:
+    """What the evaluations have shown so far."""
+
+    rows: list[Row] = field(default_factory=list)
+    # The best row by validation accuracy, and the weights of that moment.
+    best: Row | None = None
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    evaluations_since_best: int = 0
+
+    def last(self, name: str) -> float:
+        """Return a value of the last row, 0 before the first."""
+        return self.rows[-1][name] if self.rows else 0
+
+    def add(self, row: Row, model: nn.Module) -> None:
+        """Take in an evaluation of `model`; the first of equals stays the best."""
+        self.rows.append(row)
+        if self.best is None or row["val/accuracy"] > self.best["val/accuracy"]:
+            self.best, self.evaluations_since_best = row, 0
+            self.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        else:
+            self.evaluations_since_best += 1
+
+
+def train(
+    learner: Learner,
+    plan: Plan,
+    batches: Callable[[int, int], Iterable[Batch]],
+    validate: Callable[[nn.Module], dict[str, float]],
+    progress: Progress,
+    reporter: Reporter,
+    after_evaluation: Callable[[Row], None],
+    show: Callable[[Iterable[Batch], int], Iterable[Batch]] = lambda stretch, length: stretch,
+) -> str | None:
+    """Train to the end of the plan, or until someone says stop.
+
+    Args:
+        learner: what learns; its `step` says where to begin.
+        plan: how long, and when to evaluate.
+        batches: (epoch, batches to skip) -> the rest of the epoch's batches: uint8 images (n, h, w), labels (n,).
+        validate: model -> `loss` and `accuracy` on the validation split.
+        progress: the evaluations so far; grows.
+        reporter: told of each evaluation, asked whether to go on.
+        after_evaluation: called with each row once it is in `progress`: the place to save and to print.
+        show: given the batches up to the next evaluation and their number, returns them, showing how it goes.
+
+    Returns:
+        Why training ended before its time, in the reporter's word or `patience`; None if it did not.
+
+    Raises:
+        Diverged: the loss is infinite or not a number.
+    """
+    stream = _stream(batches, learner, plan)
+    for evaluation_step in [step for step in plan.evaluation_steps() if step > learner.step]:
+        if reason := reporter.should_stop():
+            return reason
+        if plan.patience is not None and progress.evaluations_since_best >= plan.patience:
+            return "patience"
+
+        started, steps, samples = time.perf_counter(), evaluation_step - learner.step, 0
+        loss_sum = torch.zeros((), device=learner.device)
+        for images, labels in show(islice(stream, steps), steps):
+            loss_sum += learner.learn(images, labels, epoch=learner.step / plan.steps_per_epoch)
+            samples += len(labels)
+        train_loss = loss_sum.item() / steps  # waits for the device: once an evaluation
+        seconds = time.perf_counter() - started
+
+        row = {
+            "epoch": learner.step / plan.steps_per_epoch,
+            "step": learner.step,
+            "samples": samples + progress.last("samples"),
+            "train/loss": train_loss,
+            **{f"val/{name}": value for name, value in validate(learner.evaluated).items()},
+            "lr": max(group["lr"] for group in learner.optimizer.param_groups),
+            "seconds": seconds + progress.last("seconds"),
+            "images_per_second": samples / seconds,
+        }
+        _check_finite(row)
+        progress.add(row, learner.evaluated)
+        reporter.report(learner.step, row)
+        after_evaluation(row)
+    return None
+
+
+def _stream(batches: Callable[[int, int], Iterable[Batch]], learner: Learner, plan: Plan) -> Iterator[Batch]:
+    """Yield batch after batch, epoch after epoch, from where the learner is."""
+    while True:
+        yield from batches(*divmod(learner.step, plan.steps_per_epoch))
+
+
+def _check_finite(row: Row) -> None:
+    for name in ("train/loss", "val/loss"):
+        if not math.isfinite(row[name]):
+            raise Diverged(
+                f"training diverged: {name} is {row[name]} after epoch {row['epoch']:g}; "
+                "a lower optimizer.lr or trainer.clip_norm=1 helps"
+            )

@@ -1,6 +1,10 @@
 """The entry point: Hydra composes a config, `inksweep.run` trains, the objective goes back to whoever asked."""
 
+from contextlib import nullcontext
+
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from inksweep import config
@@ -17,7 +21,9 @@ def main(cfg: DictConfig) -> float:
     """Train once and return the objective."""
     from inksweep.run import run  # imports torch: `--help` does without
 
-    return run(cfg).objective
+    # A run of its own ends here with its one line; the error of one job among many is its sweeper's to handle.
+    with one_line_errors() if HydraConfig.get().mode is RunMode.RUN else nullcontext():
+        return run(cfg).objective
 
 
 if __name__ == "__main__":

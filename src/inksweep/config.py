@@ -437,10 +437,10 @@ SCHEMAS: dict[str, dict[str, type]] = {
 def register() -> None:
     """Give the schemas to Hydra, as `config_schema` and `schema/<group>/<option>`, and the resolver of `conf/`."""
     store = ConfigStore.instance()
-    store.store(name="config_schema", node=Config)
+    store.store(name="config_schema", node=Config, replace=True)
     for group, options in SCHEMAS.items():
         for option, schema in options.items():
-            store.store(group=f"schema/{group}", name=option, node=schema)
+            store.store(group=f"schema/{group}", name=option, node=schema, replace=True)
     OmegaConf.register_resolver("inksweep.run_dir", _run_dir, replace=True)
     OmegaConf.register_resolver("inksweep.output_subdir", _output_subdir, replace=True)
 

@@ -12,6 +12,11 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+
+
+# HYDRA_FULL_ERROR as the user set it, while a command runs: a command may stand inside another.
+_full_error_typed: ContextVar[str | None] = ContextVar("hydra_full_error_typed", default=None)
 
 
 class InputError(ValueError):
@@ -34,8 +39,11 @@ def one_line_errors() -> Iterator[None]:
 
     Exit codes: 2 for a user error, 1 for a training that diverged or a fault of ours, 130 for Ctrl-C, 143 for SIGTERM.
     """
-    wanted = os.environ.get("HYDRA_FULL_ERROR")
-    signal.signal(signal.SIGTERM, _end)
+    outermost = _full_error_typed.get() is None
+    if outermost:
+        signal.signal(signal.SIGTERM, _end)
+    typed = os.environ.get("HYDRA_FULL_ERROR") if outermost else _full_error_typed.get()
+    token = _full_error_typed.set(typed or "")
     # Hydra prints and exits by itself unless this is set; we need the exception.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -44,15 +52,16 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(130)
     except Exception as error:
         line = explain(error)
-        if wanted == "1" or line is None:
+        if typed == "1" or line is None:
             raise
         print(f"error: {line}", file=sys.stderr)
         sys.exit(1 if isinstance(error, Diverged) else 2)
     finally:
-        if wanted is None:
-            os.environ.pop("HYDRA_FULL_ERROR", None)
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = wanted
+        _full_error_typed.reset(token)
+        if outermost:
+            os.environ.pop("HYDRA_FULL_ERROR")
+            if typed is not None:
+                os.environ["HYDRA_FULL_ERROR"] = typed
 
 
 def _end(number: int, frame: object) -> None:

@@ -247,7 +247,9 @@ def train(
 def _stream(batches: Callable[[int, int], Iterable[Batch]], learner: Learner, plan: Plan) -> Iterator[Batch]:
     """Yield batch after batch, epoch after epoch, from where the learner is."""
     while True:
-        yield from batches(*divmod(learner.step, plan.steps_per_epoch))
+        before = learner.step
+        yield from batches(*divmod(before, plan.steps_per_epoch))
+        assert learner.step > before, "an epoch without batches would never end"
 
 
 def _check_finite(row: Row) -> None:

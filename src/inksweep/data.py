@@ -1,0 +1,192 @@
+"""Digits as tensors: splits, batches in an order of their own, and the step from stored pixels to network input.
+
+Pictures stay uint8 and memory-mapped, so that several processes on a machine share one copy; they become numbers
+around zero a batch at a time. A batch is asked for by a tensor of row numbers and costs one gather.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from inksweep.config import DataConfig
+from inksweep.sources import prepare
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Digits(Dataset[Batch]):
+    """Pictures and labels side by side.
+
+    Args:
+        images: uint8 (n, h, w).
+        labels: int64 (n,).
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images = images
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Tensor) -> Batch:
+        # index_select is several times faster here than images[rows].
+        return self.images.index_select(0, rows), self.labels.index_select(0, rows)
+
+    def to(self, device: torch.device | str) -> "Digits":
+        """Return the same digits on `device`; no copy is made when they are there already."""
+        return Digits(self.images.to(device), self.labels.to(device))
+
+    def subset(self, rows: slice | Tensor) -> "Digits":
+        """Return some of the digits: of a slice, a view; of a tensor of row numbers, a copy."""
+        return Digits(self.images[rows], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three sets of digits that share none."""
+
+    train: Digits
+    val: Digits
+    test: Digits
+
+
+def load(conf: DataConfig) -> Splits:
+    """Return the splits of a verified data set, fetching and preparing it first where needed.
+
+    The prepared training rows lie in the order of `data.split_seed`: validation is their last `val_size`, training
+    those before (the first `train_limit` of them). So the split is the same for every run, and every part is a view.
+
+    Raises:
+        InputError: the data set cannot be had or does not fit the config.
+    """
+    prepared = prepare(conf)
+    whole = Digits(_mapped(prepared.images("train")), _mapped(prepared.labels("train")))
+    return Splits(
+        train=whole.subset(slice(0, conf.train_size)),
+        val=whole.subset(slice(conf.train_images - conf.val_size, conf.train_images)),
+        test=Digits(_mapped(prepared.images("test")), _mapped(prepared.labels("test"))),
+    )
+
+
+def _mapped(path: Path) -> Tensor:
+    # "c", copy on write: torch knows no read-only tensors, and a write must never reach the file.
+    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
+
+
+class IndexBatches(Sampler[Tensor]):
+    """Row numbers of the batches of an epoch, in an order that is a pure function of seed and epoch.
+
+    Nothing has to be saved to go on in the middle of an epoch: `set_epoch(epoch, skip_batches)` names the place. A
+    last, smaller batch is left out: it would upset batch normalisation, and as each epoch has another order, no picture
+    is missed for long.
+
+    Args:
+        size: number of rows to draw from.
+        batch_size: rows a batch, at most `size`.
+        seed: of the order.
+        device: where the row numbers are wanted: moved there once an epoch.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int, device: torch.device | str = "cpu") -> None:
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.device = device
+        self.epoch = 0
+        self.skip_batches = 0
+
+    def set_epoch(self, epoch: int, skip_batches: int = 0) -> None:
+        """Let the next pass be that of `epoch` (from 0), without its first `skip_batches`."""
+        self.epoch = epoch
+        self.skip_batches = skip_batches
+
+    def __len__(self) -> int:
+        """Return the number of batches of a whole epoch."""
+        return self.size // self.batch_size
+
+    def __iter__(self) -> Iterator[Tensor]:
+        rows = self._order()[self.skip_batches * self.batch_size : len(self) * self.batch_size]
+        # split() of nothing would still give one, empty, piece.
+        return iter(torch.split(rows, self.batch_size)) if len(rows) else iter(())
+
+    def _order(self) -> Tensor:
+        """Return all rows in the order of this epoch, (size,) int64."""
+        # SeedSequence mixes the two well: (1, 2) and (2, 1) have nothing in common, nor have neighbours.
+        mixed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0])
+        return torch.randperm(self.size, generator=torch.Generator().manual_seed(mixed)).to(self.device)
+
+
+def loader(digits: Digits, batches: IndexBatches) -> DataLoader[Batch]:
+    """Return a DataLoader whose batches are (images (b, h, w) uint8, labels (b,) int64): one gather each, no workers.
+
+    It draws nothing from the global random numbers.
+    """
+    return DataLoader(digits, batch_size=None, sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
+
+
+def _as_it_is(batch: Any) -> Any:
+    """Take the place of DataLoader's default, which looks into every batch for numpy arrays to convert."""
+    return batch
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Turn stored pictures, uint8 (b, h, w), into float32 (b, 1, h, w) in 0..1: what an augmentation changes."""
+    return images.unsqueeze(1) * (1 / 255)
+
+
+def to_input(images: Tensor, mean: float, std: float) -> Tensor:
+    """Turn stored pictures into what a network takes, `(scaled(images) - mean) / std`, in two passes over memory.
+
+    Mean 0 and standard deviation 1 over the training pixels: gradients of the first layer are then of one size for all
+    learning rates we search, and the background is not a large constant that the biases have to undo first.
+    """
+    # uint8 times a Python float is float32 in one pass.
+    return (images.unsqueeze(1) * (1 / (255 * std))).sub_(mean / std)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is in one split, on the scale 0..1, and after normalisation as the network sees it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    # Least and greatest value, mean and standard deviation of the pixels.
+    stored_range: tuple[int, int]
+    mean: float
+    std: float
+    input_range: tuple[float, float]
+    input_mean: float
+    input_std: float
+    # Pictures of each class, in the order of the labels.
+    class_counts: list[int]
+
+
+def facts(name: str, digits: Digits, conf: DataConfig) -> Facts:
+    """Measure a split; exact, as the 256 possible values are counted."""
+    counts = torch.bincount(digits.images.flatten(), minlength=256).double()
+    values = torch.arange(256, dtype=torch.float64) / 255
+    share = counts / counts.sum()
+    mean = float(share @ values)
+    std = float((share @ (values - mean).square()).sqrt())
+    present = counts.nonzero().flatten()
+    low, high = int(present[0]), int(present[-1])
+    return Facts(
+        name=name,
+        shape=tuple(digits.images.shape),
+        dtype=str(digits.images.dtype).removeprefix("torch."),
+        stored_range=(low, high),
+        mean=mean,
+        std=std,
+        input_range=((low / 255 - conf.mean) / conf.std, (high / 255 - conf.mean) / conf.std),
+        input_mean=(mean - conf.mean) / conf.std,
+        input_std=std / conf.std,
+        class_counts=torch.bincount(digits.labels, minlength=len(conf.classes)).tolist(),
+    )

@@ -1,0 +1,117 @@
+"""Hydra's override grammar: text -> what a parameter may be, and a value -> the text that means it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString, Transformer
+from hydra.errors import HydraException
+from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from inksweep.errors import InputError
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A value that is not searched: what it is, and how it was written."""
+
+    value: Any
+    text: str
+
+
+# What a parameter may be.
+Leaf = BaseDistribution | Fixed
+
+
+def parse(override: str, place: str) -> tuple[str, Leaf]:
+    """Read `key=value` or `key=distribution`.
+
+    Args:
+        override: as on Hydra's command line.
+        place: how an error names it.
+
+    Returns:
+        The key, with its `+` or `++` if it has one, and what it may be.
+
+    Raises:
+        InputError: it cannot be read, or holds no value at all.
+    """
+    try:
+        read = OverridesParser.create().parse_override(override)
+        return read.get_key_element(), _leaf(read)
+    except (HydraException, ValueError, AssertionError, NotImplementedError) as error:
+        reason = str(error).replace("\n", " ").rstrip(".") or "not a kind of sweep that this sweeper knows"
+        raise InputError(f"{place}: cannot be searched ({reason})") from error
+
+
+def is_delete(argument: str) -> bool:
+    """Whether a command-line override takes a key away (`~key`)."""
+    return argument.startswith("~")
+
+
+def bare(key: str) -> str:
+    """Return the parameter that an override is about: `+a.b`, `++a.b`, `~a.b`, `~a.b=1` and `a.b` are all about a.b."""
+    return key.lstrip("+~").partition("=")[0]
+
+
+def written(value: Any) -> str:
+    """Return the text that Hydra's grammar reads as `value`: numbers, strings, null, booleans, lists and mappings."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value if _reads_as(value) == (True, value) else QuotedString(value, Quote.single).with_quotes()
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(written(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{written(item)}" for key, item in value.items()) + "}"
+    return "null" if value is None else str(value)
+
+
+def as_override(key: str, value: Any) -> str:
+    """Return the override that gives `key` a suggested value.
+
+    A suggested string is override text, as in the stock sweeper: `[64,32]` is a list, `null` is null. Text that is no
+    single value, such as `a,b` from a search space written in Python, is a plain string and gets quotes.
+    """
+    is_text = isinstance(value, str) and _reads_as(value)[0]
+    return f"{key}={value if is_text else written(value)}"
+
+
+def _leaf(override: Override) -> Leaf:
+    if not override.is_sweep_override():
+        return Fixed(override.value(), override.get_value_string())
+    if override.is_choice_sweep():
+        return CategoricalDistribution(list(_choices(override)))
+    distribution = create_optuna_distribution_from_override(override)
+    assert isinstance(distribution, BaseDistribution)
+    return distribution
+
+
+def _choices(override: Override) -> Iterator[bool | int | float | str]:
+    """Yield each choice as a study can store it: numbers and booleans as they are, all else as override text.
+
+    The stock sweeper stores `'a,b'` without its quotes and can then not tell it from two values.
+    """
+    for choice in override.sweep_iterator():
+        item: Any = choice
+        if isinstance(item, QuotedString):
+            item = item.text
+        if isinstance(item, str):
+            yield written(item)
+        elif isinstance(item, bool | int | float):
+            yield item
+        else:
+            yield Transformer.str(item)
+
+
+@lru_cache(maxsize=4096)
+def _reads_as(text: str) -> tuple[bool, Any]:
+    """Return whether `text` is one value to Hydra, and which."""
+    try:
+        read = OverridesParser.create().parse_override(f"key={text}")
+    except HydraException:
+        return False, None
+    return not read.is_sweep_override(), read.value()

@@ -1,0 +1,64 @@
+"""What every test file shares: a few hundred real digits, and a way to compose a config over them."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+
+from inksweep import config
+from inksweep.config import Config
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CONF = REPOSITORY / "conf"
+DIGITS = REPOSITORY / "tests" / "digits"
+
+# Overrides that select the digits of tests/digits; `data.root` is added by whoever knows where they lie.
+TINY = [
+    "data.checksums=null",
+    "data.npm=null",
+    "data.train_images=400",
+    "data.test_images=150",
+    "data.val_size=100",
+    "data.batch_size=50",
+    "data.eval_batch_size=100",
+]
+
+
+def tiny(root: Path | str) -> list[str]:
+    """Return the overrides that select the tiny digits lying in `root`."""
+    return [f"data.root={root}", *TINY]
+
+
+def compose_config(overrides: list[str]) -> Config:
+    """Compose conf/ with `overrides`, as train.py would, and check it."""
+    config.register()
+    with initialize_config_dir(config_dir=str(CONF)):
+        return config.parse(hydra_compose("config", overrides))
+
+
+@pytest.fixture
+def compose() -> Callable[[list[str]], Config]:
+    """`compose(["model=cnn", ...]) -> Config`."""
+    return compose_config
+
+
+@pytest.fixture
+def tiny_root(tmp_path: Path) -> Path:
+    """A data.root of this test's own, with the raw tiny digits in torchvision's layout, nothing prepared yet."""
+    root = tmp_path / "data"
+    shutil.copytree(DIGITS / "MNIST", root / "MNIST")
+    return root
+
+
+@pytest.fixture(scope="session")
+def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data.root whose tiny digits are prepared, shared by the session: read it, never change it."""
+    from inksweep.sources import prepare
+
+    root = tmp_path_factory.mktemp("prepared") / "data"
+    shutil.copytree(DIGITS / "MNIST", root / "MNIST")
+    prepare(compose_config(tiny(root)).data)
+    return root

@@ -1,0 +1,236 @@
+"""Whole commands, with an app of a few lines that imports no torch and is not inksweep."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
+
+from inksweep.errors import InputError
+from inksweep.sweep.plugin import InksweepSweeperConf, TargetConf
+
+APP = """
+import json, sys, time
+from pathlib import Path
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from inksweep.errors import Diverged, InputError, one_line_errors
+
+@hydra.main(config_path="conf", config_name="config")
+def main(cfg):
+    out = Path(HydraConfig.get().runtime.output_dir)
+    with open("ran.txt", "a") as file:
+        print(out.name, cfg.x, file=file)
+    if cfg.kind == "diverges":
+        raise Diverged("the loss is not a number")
+    if cfg.kind == "wrong":
+        raise InputError("kind=wrong: must be something else")
+    time.sleep(cfg.sleep)
+    value = 1 - (cfg.x - 3) ** 2 / 100
+    (out / "result.json").write_text(json.dumps({"metrics": {"test/accuracy": value}}))
+    return value
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
+"""
+CONFIG = """
+defaults: [_self_, override hydra/sweeper: inksweep]
+x: 1.0
+kind: plain
+sleep: 0
+hydra:
+  sweep: {dir: night}
+  sweeper: {direction: maximize, n_trials: 3, params: {x: "interval(0,10)"}, sampler: {seed: 1}}
+"""
+
+
+@pytest.fixture
+def app(tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/config.yaml").write_text(CONFIG)
+    (tmp_path / "app.py").write_text(APP)
+    return tmp_path
+
+
+def run(app, *arguments):
+    command = [sys.executable, "app.py", "-m", *arguments]
+    return subprocess.run(command, cwd=app, capture_output=True, text=True, timeout=60)
+
+
+def ran(app):
+    """Return (folder, x) of every job, in order."""
+    return [tuple(line.split()) for line in (app / "ran.txt").read_text().splitlines()]
+
+
+def summary(app):
+    return json.loads((app / "night/summary.json").read_text())
+
+
+def test_a_sweep_ends_with_its_files_and_a_rerun_does_only_what_is_missing(app):
+    first = run(app)
+    assert first.returncode == 0, first.stderr
+    assert [number for number, _ in ran(app)] == ["0", "1", "2"]
+    assert (app / "night/winner/config.yaml").is_file()
+    results = yaml.safe_load((app / "night/optimization_results.yaml").read_text())
+    assert results == {
+        "name": "optuna",
+        "best_params": summary(app)["incumbent"]["params"],
+        "best_value": summary(app)["incumbent"]["value"],
+    }
+    assert yaml.safe_load((app / "night/sweep.yaml").read_text())["command"] == "python app.py -m"
+
+    before = (app / "night/0/result.json").stat().st_mtime_ns
+    assert run(app, "hydra.sweeper.n_trials=5").returncode == 0
+    assert [number for number, _ in ran(app)] == ["0", "1", "2", "3", "4"]
+    # The sampler goes on: the same seed does not suggest the same points again.
+    assert len({x for _, x in ran(app)}) == 5
+    assert (app / "night/0/result.json").stat().st_mtime_ns == before
+
+    finished = run(app, "hydra.sweeper.n_trials=5")
+    assert len(ran(app)) == 5
+    assert "all 5 trials are done" in finished.stdout
+    assert "winner: trial" in finished.stdout
+
+
+def test_the_target_ends_a_sweep(app):
+    done = run(app, "hydra.sweeper.target={metric: test/accuracy, value: 0.5}")
+    assert done.returncode == 0, done.stderr
+    assert len(ran(app)) == 1
+    assert summary(app)["stop_reason"] == "target"
+    assert "test/accuracy of the best trial exceeds 0.5" in done.stdout
+
+
+def test_kill_loses_one_trial_which_is_repeated_with_its_parameters(app):
+    command = [sys.executable, "app.py", "-m"]
+    # The third trial never ends: it is killed in its middle.
+    (app / "app.py").write_text(APP.replace("time.sleep(cfg.sleep)", "time.sleep(60 if out.name == '2' else 0)"))
+    sweep = subprocess.Popen(command, cwd=app, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_for(lambda: (app / "ran.txt").exists() and len(ran(app)) == 3)
+        # Meanwhile nobody else may run it.
+        second = run(app)
+        assert (second.returncode, "another process is running this sweep" in second.stderr) == (2, True)
+    finally:
+        os.killpg(sweep.pid, signal.SIGKILL)
+        sweep.wait()
+    torn = (app / "night/study.journal").open("ab")
+    torn.write(b'{"op_code": 6, "wor')
+    torn.close()
+
+    done = run(app)
+    assert done.returncode == 0, done.stderr
+    assert [number for number, _ in ran(app)] == ["0", "1", "2", "3"]
+    assert ran(app)[3][1] == ran(app)[2][1]
+    assert summary(app)["trials"] == {"complete": 3, "pruned": 0, "fail": 0, "running": 0, "waiting": 0, "lost": 1}
+
+
+def test_ctrl_c_saves_the_winner_and_exits_130(app):
+    (app / "app.py").write_text(APP.replace("time.sleep(cfg.sleep)", "time.sleep(60 if out.name == '1' else 0)"))
+    sweep = subprocess.Popen([sys.executable, "app.py", "-m"], cwd=app, stdout=subprocess.DEVNULL)
+    wait_for(lambda: (app / "ran.txt").exists() and len(ran(app)) == 2)
+    sweep.send_signal(signal.SIGINT)
+    assert sweep.wait(timeout=20) == 130
+    assert summary(app)["stop_reason"] == "interrupted"
+    assert "Trial 0" in (app / "night/winner/README.md").read_text()
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_a_diverged_training_is_pruned_and_no_failure(app):
+    done = run(app, "kind=diverges")
+    assert done.returncode == 0, done.stderr
+    assert summary(app)["trials"]["pruned"] == 3
+    assert "no trial is complete, so there is no winner" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "line", "trials"),
+    [
+        # Found while the first configs are composed: nothing has been written.
+        ("missing.key=1", "error: missing", None),
+        ("hydra.sweeper.when={x: {a: {y: 1}}}", "error: hydra.sweeper.when.x.a: x is never a", None),
+        ("hydra.sweep.subdir=mine", "error: hydra.sweep.subdir=mine: ", None),
+        # Found by the job: one trial, not three.
+        ("kind=wrong", "error: kind=wrong: must be something else", 1),
+        ("hydra.sweeper.target={metric: val/accuracy, value: 0.5}", "error: hydra.sweeper.target.metric=val/", 1),
+    ],
+)
+def test_a_users_error_is_one_line(app, argument, line, trials):
+    done = run(app, argument)
+    assert done.returncode == 2
+    assert done.stderr.startswith(line)
+    assert len(done.stderr.splitlines()) == 1
+    assert (len(ran(app)) if (app / "ran.txt").exists() else None) == trials
+    assert (app / "night").exists() == (trials is not None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("n_trials", 0),
+        ("n_jobs", 2),
+        ("max_failure_rate", 1.5),
+        ("direction", "up"),
+        ("direction", ["maximize", "minimize"]),
+        ("storage", "study.db"),
+        ("study_name", "a/b"),
+        ("study_name", ".."),
+        ("study_name", ""),
+    ],
+)
+def test_a_value_out_of_range_is_named(key, value):
+    with pytest.raises(InputError, match=rf"^hydra\.sweeper\.{key}=.*: must be"):
+        InksweepSweeperConf(**{key: value})
+
+
+@pytest.mark.parametrize("value", [90, 1.0, -0.1, float("nan")])
+def test_a_target_on_an_accuracy_is_a_fraction(value):
+    with pytest.raises(InputError, match=r"^hydra\.sweeper\.target\.value="):
+        TargetConf("test/accuracy", value)
+
+
+def test_a_target_on_another_metric_may_be_any_number():
+    assert TargetConf("score", 90).value == 90
+
+
+@pytest.mark.parametrize("direction", [Direction.maximize, "maximize", ["maximize"]])
+def test_a_direction_may_have_any_of_the_stock_forms(direction):
+    assert InksweepSweeperConf(direction=direction).direction_name == "maximize"
+
+
+def test_every_stock_key_is_kept():
+    assert set(vars(OptunaSweeperConf())) <= set(vars(InksweepSweeperConf()))
+
+
+def test_the_plugin_imports_neither_torch_nor_optuna():
+    # Every start of every Hydra app of the environment imports it, `--help` included.
+    code = "import sys, inksweep.sweep.plugin; print({'torch', 'optuna', 'numpy', 'filelock'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_our_own_sweeper_is_found_by_its_name_and_can_be_set():
+    # conf/hydra/sweeper/optuna.yaml stands in front of the stock entry; shown, not run.
+    root = Path(__file__).parents[2]
+    words = ["hydra/sweeper=optuna", "hydra.sweeper.study_name=night", "hydra.sweeper.target.value=0.995"]
+    command = [sys.executable, "train.py", *words, "--cfg", "hydra"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    hydra = yaml.safe_load(done.stdout)["hydra"]
+    assert hydra["sweeper"]["target"] == {"metric": "test/accuracy", "value": 0.995}
+    assert hydra["sweeper"]["study_name"] == "night"
+    assert hydra["sweep"]["dir"] == "multirun/${hydra.sweeper.study_name}"
+    assert hydra["sweeper"]["sampler"]["group"] is True
+    assert hydra["sweeper"]["direction"] == "maximize"

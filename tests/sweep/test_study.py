@@ -1,0 +1,195 @@
+"""The study on disk: its journal, its owner, and what a dead process leaves."""
+
+import subprocess
+import sys
+
+import optuna
+import pytest
+from omegaconf import OmegaConf
+from optuna.trial import TrialState
+
+from inksweep.errors import InputError
+from inksweep.paths import SweepDir
+from inksweep.sweep import sampler
+from inksweep.sweep.declaration import declare
+from inksweep.sweep.study import check_space, finished, incumbent, open_study, owned, repair
+
+HOLD = """
+import sys
+from pathlib import Path
+from inksweep.paths import SweepDir
+from inksweep.sweep.study import owned
+with owned(SweepDir(Path(sys.argv[1]))):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    return SweepDir(tmp_path)
+
+
+def reopen(sweep, direction="maximize"):
+    return open_study(sweep, "night", None, direction)
+
+
+def tell(study, value=None, state=TrialState.COMPLETE, x=0.5):
+    study.enqueue_trial({"x": x})
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    study.tell(trial, value, state)
+
+
+def test_a_study_is_found_again(sweep):
+    tell(reopen(sweep), 0.25)
+    assert [trial.value for trial in reopen(sweep).trials] == [0.25]
+
+
+def test_the_direction_is_settled_at_the_beginning(sweep):
+    reopen(sweep, "maximize")
+    with pytest.raises(InputError, match=r"^hydra\.sweeper\.direction=minimize: study night has direction maximize"):
+        reopen(sweep, "minimize")
+
+
+def test_a_torn_last_line_is_cut_off(sweep):
+    tell(reopen(sweep), 0.25)
+    whole = sweep.journal.read_bytes()
+    sweep.journal.write_bytes(whole + b'{"op_code": 4, "stu')
+    study = reopen(sweep)
+    tell(study, 0.75)
+    assert [trial.value for trial in reopen(sweep).trials] == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("damage", [b"not json\n", b"[1]\n", b"\0\0\0\0\n"])
+def test_a_broken_journal_is_named(sweep, damage):
+    tell(reopen(sweep), 0.25)
+    first, rest = sweep.journal.read_bytes().split(b"\n", 1)
+    sweep.journal.write_bytes(first + b"\n" + damage + rest)
+    with pytest.raises(InputError, match=r"study\.journal: line 2 is no entry"):
+        reopen(sweep)
+
+
+@pytest.mark.parametrize("entry", [b'{"op_code":4}\n', b'{"op_code":99,"worker_id":"w"}\n'])
+def test_entries_that_are_no_study_are_refused(sweep, entry):
+    # JSON, but nothing that Optuna wrote.
+    tell(reopen(sweep), 0.25)
+    sweep.journal.write_bytes(sweep.journal.read_bytes() + entry)
+    with pytest.raises(InputError, match=r"study\.journal: entries do not fit together"):
+        reopen(sweep)
+
+
+def test_a_database_that_cannot_be_opened_is_named_without_its_password(sweep):
+    with pytest.raises(InputError, match=r"^hydra\.sweeper\.storage=nosuch://me:\*\*\*@host/db: ") as caught:
+        open_study(sweep, "night", "nosuch://me:secret@host/db", "maximize")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_holds_a_study_too(sweep):
+    url = f"sqlite:///{sweep.root}/study.db"
+    tell(open_study(sweep, "night", url, "minimize"), 0.25)
+    assert [trial.value for trial in open_study(sweep, "night", url, "minimize").trials] == [0.25]
+
+
+def test_one_process_owns_a_sweep_and_a_killed_one_no_longer(sweep):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, sweep.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="another process is running this sweep"), owned(sweep):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with owned(sweep):
+        pass
+
+
+def test_a_lost_trial_is_failed_and_repeated_with_its_parameters_under_a_new_number(sweep):
+    study = reopen(sweep)
+    tell(study, 0.25)
+    lost = study.ask()
+    x = lost.suggest_float("x", 0, 1)
+
+    study = reopen(sweep)
+    assert repair(study) == [1]
+    again = study.ask()
+    assert (again.number, again.suggest_float("x", 0, 1)) == (2, x)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "RUNNING"]
+    # It does not count.
+    assert [trial.number for trial in finished(study)] == [0]
+
+
+def test_a_repetition_that_is_lost_before_it_is_suggested_anything_keeps_its_parameters(sweep):
+    study = reopen(sweep)
+    x = study.ask().suggest_float("x", 0, 1)
+    repair(study)
+    study.ask()
+    repair(study)
+    again = study.ask()
+    assert (again.number, again.suggest_float("x", 0, 1)) == (2, x)
+
+
+def test_a_repair_that_was_itself_cut_short_repeats_a_trial_once(sweep, monkeypatch):
+    study = reopen(sweep)
+    study.ask().suggest_float("x", 0, 1)
+    with monkeypatch.context() as crash:
+        crash.setattr(study, "tell", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            repair(study)
+    assert repair(study) == [0]
+    assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
+
+
+@pytest.mark.parametrize(("direction", "number"), [("maximize", 2), ("minimize", 1)])
+def test_the_incumbent_is_the_best_complete_trial_and_the_first_of_equals(sweep, direction, number):
+    study = reopen(sweep, direction)
+    tell(study, None, TrialState.FAIL)
+    for value in (0.1, 0.9, 0.1, 0.9):
+        tell(study, value)
+    assert incumbent(study).number == number
+
+
+def test_there_is_no_incumbent_before_a_trial_is_complete(sweep):
+    study = reopen(sweep)
+    tell(study, None, TrialState.PRUNED)
+    assert incumbent(study) is None
+
+
+@pytest.mark.parametrize("changed", ["0,1", "range(0,2)"])
+def test_a_parameter_stays_what_it_was_when_the_study_began(sweep, changed):
+    study = reopen(sweep)
+    tell(study, 0.5)
+    with pytest.raises(InputError, match=r"^x: is not the parameter that study night began with"):
+        check_space(study, declare({"x": changed}, None))
+
+
+def test_a_range_may_change_and_a_parameter_may_be_fixed_later(sweep):
+    study = reopen(sweep)
+    tell(study, 0.5)
+    check_space(study, declare({"x": "interval(0.5,2)"}, None))
+    check_space(study, declare(None, None, ["x=7"]))
+
+
+def first_point(existing, target="optuna.samplers.RandomSampler"):
+    conf = OmegaConf.create({"_target_": target, "seed": 1})
+    study = optuna.create_study(sampler=sampler.build(conf, declare(None, None), existing))
+    return study.ask().suggest_float("x", 0, 1)
+
+
+def test_a_sampler_repeats_itself_from_the_same_state_and_goes_on_from_another():
+    # The same seed on resume would suggest the same points again.
+    assert first_point(0) == first_point(0)
+    assert first_point(0) != first_point(3)
+
+
+def test_a_grid_is_the_same_grid_on_resume():
+    conf = OmegaConf.create({"_target_": "optuna.samplers.GridSampler", "_partial_": True, "seed": 1})
+    space = declare({"a": "1,2,3,4,5"}, None)
+    assert sampler.build(conf, space, 0)._all_grids == sampler.build(conf, space, 3)._all_grids
+    assert sampler.grid_size(sampler.build(conf, space, 0)) == 5
+
+
+def test_a_sampler_that_is_none_is_refused():
+    conf = OmegaConf.create({"_target_": "optuna.samplers.intersection_search_space", "study": None})
+    with pytest.raises(Exception, match=r"hydra\.sweeper\.sampler|intersection_search_space"):
+        sampler.build(conf, declare(None, None), 0)

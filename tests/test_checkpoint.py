@@ -1,0 +1,97 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from inksweep import checkpoint
+from inksweep.errors import InputError
+from inksweep.models import BUILT_IN, MLP
+
+DESCRIBED = {"_target_": "inksweep.models.MLP", "hidden": [8], "activation": "relu", "norm": "none", "dropout": 0.5}
+
+
+def saved(path: Path, **changes: object) -> MLP:
+    torch.manual_seed(0)
+    values = {key: value for key, value in DESCRIBED.items() if key != "_target_"}
+    model = MLP(size=6, classes=3, **values)
+    content = {
+        "state_dict": model.state_dict(),
+        "model": DESCRIBED,
+        "preprocess": {"mean": 0.1, "std": 0.3, "size": 6},
+        "classes": ["a", "b", "c"],
+        "metrics": {"val/accuracy": 0.5},
+    }
+    checkpoint.save(path, {**content, **changes})
+    return model
+
+
+def test_a_model_comes_back_the_same_and_ready_to_evaluate(tmp_path: Path) -> None:
+    model = saved(tmp_path / "model.pt").eval()
+    loaded, content = checkpoint.load_model(tmp_path / "model.pt")
+    images = torch.rand(4, 1, 6, 6)
+    assert torch.equal(loaded(images), model(images))  # and dropout is off
+    assert content["classes"] == ["a", "b", "c"]
+    assert content["metrics"] == {"val/accuracy": 0.5}
+
+
+def test_the_file_loads_with_weights_only(tmp_path: Path) -> None:
+    saved(tmp_path / "model.pt")
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["format"] == 1
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": 1, "state_dict": Bomb()}, "model.pt")
+    with pytest.raises(InputError, match=r"model\.pt: cannot be read as saved weights"):
+        checkpoint.load_model(Path("model.pt"))
+    Path("plain.pt").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(InputError, match=r"plain\.pt"):
+        checkpoint.load_model(Path("plain.pt"))
+    assert not Path("exploded").exists()
+
+
+def test_a_file_cannot_choose_the_class_that_is_built(tmp_path: Path) -> None:
+    saved(tmp_path / "model.pt", model={"_target_": "subprocess.Popen", "args": ["true"]})
+    with pytest.raises(InputError, match=r"its model is subprocess\.Popen; hand that class to load_model"):
+        checkpoint.load_model(tmp_path / "model.pt")
+
+
+class Own(nn.Module):
+    def __init__(self, *, size: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, classes)
+
+
+def test_a_class_of_ones_own_is_loaded_when_handed_over(tmp_path: Path) -> None:
+    own = Own(size=6, classes=3, width=2)
+    saved(tmp_path / "model.pt", model={"_target_": "mine.Own", "width": 2}, state_dict=own.state_dict())
+    loaded, _ = checkpoint.load_model(tmp_path / "model.pt", {**BUILT_IN, "mine.Own": Own})
+    assert torch.equal(loaded.layer.weight, own.layer.weight)
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:900]), "cannot be read as saved weights"),
+        (lambda path: path.write_bytes(b""), "cannot be read as saved weights"),
+        (lambda path: path.write_text("hello"), "cannot be read as saved weights"),
+        (lambda path: path.unlink(), "there is no such file"),
+        (lambda path: torch.save({"format": 99}, path), "another version"),
+        (lambda path: torch.save({"format": 1}, path), "holds no model"),
+        (lambda path: saved(path, model=DESCRIBED | {"hidden": [9]}) and None, "do not fit"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, damage, message: str) -> None:
+    path = tmp_path / "model.pt"
+    saved(path)
+    damage(path)
+    with pytest.raises(InputError, match=message) as caught:
+        checkpoint.load_model(path)
+    assert str(path) in str(caught.value)

@@ -1,0 +1,162 @@
+"""What the door lets in, and what it says to the rest."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from inksweep import config
+from inksweep.config import Config
+from inksweep.errors import InputError, explain
+
+Compose = Callable[[list[str]], Config]
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("group", ["data", "model", "optimizer", "scheduler", "augment", "trainer", "experiment"])
+def test_every_option_of_every_group_composes_and_passes_the_checks(compose: Compose, group: str) -> None:
+    assert options(group)
+    for option in options(group):
+        assert isinstance(compose([f"{group}={option}"]), Config), option
+
+
+def test_the_groups_hold_what_is_promised() -> None:
+    assert options("data") == ["emnist_digits", "fashion_mnist", "kmnist", "mnist", "qmnist", "usps"]
+    assert options("model") == ["cnn", "mlp"]
+    assert options("optimizer") == ["adam", "adamw", "sgd"]
+    assert options("scheduler") == ["cosine", "none", "onecycle", "step"]
+    assert options("augment") == ["affine", "none"]
+    assert options("experiment") == ["accurate", "quick"]
+
+
+def test_a_group_becomes_its_dataclass(compose: Compose) -> None:
+    conf = compose(["model=cnn", "optimizer=sgd", "scheduler=cosine", "augment=affine"])
+    kinds = [type(node).__name__ for node in (conf.model, conf.optimizer, conf.scheduler, conf.augment)]
+    assert kinds == ["CNNConfig", "SGDConfig", "CosineConfig", "AffineConfig"]
+
+
+# one bad value a line: what is typed, and what the message must contain
+BAD = [
+    ("optimizer.lr=-1", "optimizer.lr=-1.0: must be above 0"),
+    ("optimizer.lr=0", "optimizer.lr=0.0: must be above 0"),
+    ("optimizer.lr=nan", "optimizer.lr=nan: must be above 0"),
+    ("optimizer.lr=inf", "optimizer.lr=inf: must be above 0"),
+    ("optimizer.weight_decay=-0.1", "optimizer.weight_decay=-0.1: must be 0 or above"),
+    ("optimizer.betas=[0.9]", "optimizer.betas=[0.9]: must be two numbers"),
+    ("optimizer.betas=[0.9,1]", "optimizer.betas=[0.9, 1.0]: must be two numbers"),
+    ("model.hidden=[]", "model.hidden=[]: must be a list of at least one width"),
+    ("model.hidden=[0]", "model.hidden=[0]: must be widths of at least 1"),
+    ("model.dropout=1", "model.dropout=1.0: must be at least 0 and below 1"),
+    ("trainer.epochs=0", "trainer.epochs=0: must be at least 1"),
+    ("trainer.evaluate_every_epochs=0", "trainer.evaluate_every_epochs=0.0: must be above 0"),
+    ("trainer.evaluate_every_epochs=6", "at most trainer.epochs=5"),
+    ("trainer.label_smoothing=1", "trainer.label_smoothing=1.0: must be"),
+    ("trainer.clip_norm=0", "trainer.clip_norm=0.0: must be null or above 0"),
+    ("trainer.ema_decay=1", "trainer.ema_decay=1.0: must be null or between 0 and 1"),
+    ("trainer.patience=0", "trainer.patience=0: must be null or at least 1"),
+    ("trainer.threads=0", "trainer.threads=0: must be null or at least 1"),
+    ("data.batch_size=100000", "data.batch_size=100000: must be at most 55000, the number of training images"),
+    ("data.batch_size=0", "data.batch_size=0: must be at least 1"),
+    ("data.val_size=60000", "data.val_size=60000: must be from 1 to 59999"),
+    ("data.train_limit=55001", "data.train_limit=55001: must be null or from 1 to 55000"),
+    ("data.std=0", "data.std=0.0: must be a finite number above 0"),
+    ("data.name=../up", "data.name=../up: must be a plain folder name"),
+    ("seed=-1", "seed=-1: must be from 0"),
+    ("objective=test/accuracy", "objective=test/accuracy: must be one of val/accuracy, val/loss"),
+]
+BAD_WITH_GROUP = [
+    (["model=cnn", "model.channels=[]"], "model.channels=[]: must be a list of at least one number"),
+    (["model=cnn", "model.kernel=4"], "model.kernel=4: must be an odd number"),
+    (["model=cnn", "model.channels=[1,1,1,1,1,1]"], "fewer blocks: each halves the picture of 28 pixels"),
+    (["optimizer=sgd", "optimizer.momentum=0"], "optimizer.nesterov=True: must be false while optimizer.momentum=0"),
+    (["scheduler=cosine", "scheduler.warmup_epochs=5"], "scheduler.warmup_epochs=5.0: must be below trainer.epochs=5"),
+    (["augment=affine", "augment.scale=1"], "augment.scale=1.0: must be at least 0 and below 1"),
+    (["trainer.precision=float16", "trainer.device=cpu"], "trainer.precision=float16: must be bfloat16 or float32"),
+]
+
+
+@pytest.mark.parametrize("overrides, message", [([typed], said) for typed, said in BAD] + BAD_WITH_GROUP)
+def test_a_bad_value_is_refused_with_its_key_and_what_is_allowed(
+    compose: Compose, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        compose(overrides)
+    assert message in str(caught.value)
+
+
+# what Hydra refuses while it composes, and the line that is left of its paragraph
+REFUSED = [
+    ("optimizer.lrr=1", "optimizer.lrr: Key 'lrr' not in 'AdamWConfig'. Did you mean: 'lr'?"),
+    ("model=cnnn", "model=cnnn: there is no such option; did you mean 'cnn'? (there are: cnn, mlp)"),
+    ("mdoel=cnn", "mdoel: Key 'mdoel' not in 'Config'. Did you mean: 'model'?"),
+    ("trainer.epochs=abc", "trainer.epochs=abc: Value 'abc' of type 'str' could not be converted to Integer"),
+    ("model.activation=rlu", "model.activation=rlu: Invalid value 'rlu', expected one of [relu, gelu, silu, tanh]"),
+    ("model.hidden=3", "model.hidden=3: Invalid value assigned: int is not a ListConfig"),
+    ("+foo=1", "foo: Key 'foo' not in 'Config'"),
+    ("optimizer=[", "optimizer=[: cannot be read (no viable alternative at input '['); quote special characters"),
+    ("optimizer.lr=${nope}", "optimizer.lr: Interpolation key 'nope' not found"),
+]
+
+
+@pytest.mark.parametrize("typed, message", REFUSED)
+def test_what_hydra_refuses_becomes_one_line(compose: Compose, typed: str, message: str) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  (Hydra's and OmegaConf's classes vary)
+        compose([typed])
+    line = explain(caught.value)
+    assert line is not None
+    assert line.startswith(message)
+    assert "\n" not in line
+
+
+def test_the_neighbours_of_the_limits_are_let_in(compose: Compose) -> None:
+    for typed in [
+        "data.batch_size=55000",
+        "data.val_size=59872",
+        "model.dropout=0",
+        "trainer.evaluate_every_epochs=5",
+        "trainer.ema_decay=0.5",
+        "optimizer.weight_decay=0",
+        "seed=0",
+    ]:
+        compose([typed])
+    compose(["model=cnn", "model.channels=[1,1,1,1,1]", "model.kernel=1"])
+
+
+def test_a_group_of_ones_own_is_passed_through_as_it_is() -> None:
+    composed = OmegaConf.create(yaml.safe_load(OmegaConf.to_yaml(plain_default())))
+    composed.model = {"_target_": "mypackage.MyNet", "width": 3}
+    assert config.parse(composed).model == {"_target_": "mypackage.MyNet", "width": 3}
+
+
+def test_a_group_without_a_target_is_refused() -> None:
+    composed = plain_default()
+    composed.model = {"width": 3}
+    with pytest.raises(InputError, match=r"model=.*must be a config group option with a _target_"):
+        config.parse(composed)
+
+
+def test_a_config_read_back_from_yaml_is_the_same(compose: Compose) -> None:
+    read_back = config.parse(OmegaConf.create(OmegaConf.to_yaml(plain_default())))
+    assert read_back == compose([])
+
+
+def plain_default():
+    """The default config as a run directory stores it: plain YAML, no types."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    config.register()
+    with initialize_config_dir(str(CONF)):
+        return OmegaConf.create(OmegaConf.to_yaml(hydra_compose("config")))
+
+
+def test_enums_leave_as_the_words_that_were_typed(compose: Compose) -> None:
+    described = config.plain(compose(["model=cnn", "model.pooling=max"]).model)
+    assert described["pooling"] == "max"
+    assert described["_target_"] == "inksweep.models.CNN"

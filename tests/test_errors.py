@@ -1,0 +1,80 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from inksweep.errors import Diverged, InputError, explain, nearest, one_line_errors
+
+
+def test_the_nearest_name_is_offered_only_if_there_is_one() -> None:
+    assert nearest("adm", ["adam", "sgd"]) == "; did you mean 'adam'?"
+    assert nearest("xyz", ["adam", "sgd"]) == ""
+
+
+@pytest.mark.parametrize(
+    "error, code, line",
+    [
+        (InputError("optimizer.lr=-1: must be\n above 0"), 2, "error: optimizer.lr=-1: must be above 0\n"),
+        (Diverged("train/loss is nan"), 1, "error: train/loss is nan\n"),
+        (PermissionError(13, "Permission denied", "/there"), 2, "error: /there: Permission denied; make room"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_users_error_is_one_line_and_an_exit_code(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        raise error
+    assert ended.value.code == code
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == (1 if line else 0)
+
+
+def test_an_error_wrapped_by_others_is_still_found() -> None:
+    try:
+        try:
+            raise InputError("data.root=/x: cannot be written")
+        except InputError as inner:
+            raise RuntimeError("while resolving") from inner
+    except RuntimeError as outer:
+        assert explain(outer) == "data.root=/x: cannot be written"
+
+
+def test_our_own_faults_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError), one_line_errors():
+        _ = 1 / 0
+
+
+def test_with_full_error_the_traceback_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(InputError), one_line_errors():
+        raise InputError("bad")
+    assert os.environ["HYDRA_FULL_ERROR"] == "1"
+
+
+def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with one_line_errors():
+        pass
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_a_request_to_end_unwinds_the_program() -> None:
+    code = (
+        "import time\n"
+        "from inksweep.errors import one_line_errors\n"
+        "with one_line_errors():\n"
+        "    try:\n"
+        "        print('ready', flush=True); time.sleep(30)\n"
+        "    finally:\n"
+        "        print('written', flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.read() == "written\n"
+    assert process.wait(10) == 143

@@ -1,0 +1,59 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from inksweep.paths import RunDir, SweepDir, replacing
+
+
+def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), replacing(target) as file:
+        file.write("half of the new")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_new_file_appears_only_at_the_end_of_the_block(tmp_path: Path) -> None:
+    target = tmp_path / "folder" / "metrics.csv"
+    with replacing(target) as file:
+        file.write("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+
+
+def test_a_reader_never_meets_half_a_file(tmp_path: Path) -> None:
+    target, stop, seen = tmp_path / "summary.json", threading.Event(), set()
+    target.write_text("a" * 100_000)
+
+    def read() -> None:
+        while not stop.is_set():
+            text = target.read_text()
+            seen.add((len(text), len(set(text))))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for letter in "bcdefghij":
+        with replacing(target) as file:
+            for _ in range(100):
+                file.write(letter * 1_000)
+    stop.set()
+    reader.join()
+    assert seen == {(100_000, 1)}
+
+
+def test_the_permissions_are_those_of_a_plain_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with replacing(tmp_path / "replaced", "wb") as file:
+        file.write(b"")
+    assert (tmp_path / "replaced").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_names_are_those_of_the_documented_format() -> None:
+    sweep = SweepDir(Path("multirun/night"))
+    assert sweep.journal == Path("multirun/night/study.journal")
+    assert sweep.trial(7) == RunDir(Path("multirun/night/7"))
+    assert sweep.trial(7).model == Path("multirun/night/7/model.pt")
+    assert sweep.winner.model == Path("multirun/night/winner/model.pt")

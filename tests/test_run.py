@@ -1,0 +1,380 @@
+"""`python train.py ...` on the tiny digits, in this process: what lands in the run directory."""
+
+import csv
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from conftest import REPOSITORY, tiny
+
+from inksweep import checkpoint, data, evaluation
+from inksweep.paths import RunDir
+
+QUICK = ["trainer.epochs=3", "model.hidden=[16]", "trainer.threads=1", "trainer.device=cpu"]
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class App:
+    """train.py, typed in a folder of its own."""
+
+    def __init__(self, folder: Path, root: Path, monkeypatch, capfd) -> None:
+        self.folder, self.root, self.monkeypatch, self.capfd = folder, root, monkeypatch, capfd
+
+    def __call__(self, *overrides: str) -> Ended:
+        """Run with the tiny digits and small settings; `overrides` come last."""
+        return self.plain(*tiny(self.root), *QUICK, *overrides)
+
+    def plain(self, *words: str) -> Ended:
+        """Run with `words` and nothing else."""
+        self.monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        self.capfd.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(REPOSITORY / "train.py"), run_name="__main__")
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = self.capfd.readouterr()
+        return Ended(code, said.out, said.err)
+
+    def runs(self) -> list[RunDir]:
+        return [RunDir(path) for path in sorted(self.folder.glob("outputs/*/*"))]
+
+
+def result(run: RunDir) -> dict[str, Any]:
+    return json.loads(run.result.read_text())
+
+
+def weights(run: RunDir) -> dict[str, torch.Tensor]:
+    return checkpoint.load(run.model)["state_dict"]
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture
+def app(tmp_path: Path, prepared_root: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> App:
+    monkeypatch.chdir(tmp_path)
+    return App(tmp_path, prepared_root, monkeypatch, capfd)
+
+
+def test_a_completed_run_leaves_what_the_format_says(app: App) -> None:
+    ended = app("seed=7")
+    assert ended.code == 0, ended.err
+    (run,) = app.runs()
+    assert run.config.is_file()
+    assert run.overrides.is_file()
+    assert (run.root / "train.log").read_text().count("epoch ") >= 3
+    assert not run.checkpoint.exists()
+
+    told = result(run)
+    assert told["schema_version"] == 1
+    assert (told["status"], told["reason"], told["error"]) == ("completed", None, None)
+    assert told["objective"] == {"name": "val/accuracy", "value": told["metrics"]["val/accuracy"]}
+    assert set(told["metrics"]) == {"val/loss", "val/accuracy", "test/loss", "test/accuracy"}
+    assert set(told["seconds"]) == {"startup", "data", "train", "evaluate", "total"}
+    assert told["parameters"] == 784 * 16 + 16 + 16 * 10 + 10
+    assert (told["seed"], told["threads"]) == (7, 1)
+    assert "seed=7" in told["command"]
+    assert told["versions"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_metrics_csv_has_a_row_an_evaluation_in_the_documented_columns(app: App) -> None:
+    app("trainer.evaluate_every_epochs=0.5")
+    with app.runs()[0].metrics.open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "epoch", "step", "samples", "train/loss", "val/loss", "val/accuracy", "lr", "seconds", "images_per_second",
+    ]  # fmt: skip
+    assert [float(row["epoch"]) for row in rows] == [0.5, 1, 1.5, 2, 2.5, 3]
+    assert rows[-1]["samples"] == "900"
+
+
+def test_the_saved_model_gives_the_recorded_metrics_again(app: App, compose: Callable) -> None:
+    app()
+    (run,) = app.runs()
+    model, content = checkpoint.load_model(run.model)
+    conf = compose(tiny(app.root))
+    preprocess = content["preprocess"]
+
+    def to_input(images: torch.Tensor) -> torch.Tensor:
+        return data.to_input(images, preprocess["mean"], preprocess["std"])
+
+    splits = data.load(conf.data)
+    for name, digits in (("val", splits.val), ("test", splits.test)):
+        measured = evaluation.metrics(evaluation.infer(model, digits.images, to_input, 64), digits.labels)
+        assert (
+            measured["accuracy"] == content["metrics"][f"{name}/accuracy"] == result(run)["metrics"][f"{name}/accuracy"]
+        )
+
+
+def test_keep_best_scores_the_weights_it_saves_and_keep_last_the_last(app: App) -> None:
+    # a learning rate that ruins the later epochs
+    wild = ["optimizer=sgd", "scheduler=none", "optimizer.lr=1.5", "trainer.epochs=6"]
+    app(*wild, "trainer.keep=best")
+    app(*wild, "trainer.keep=last")
+    best, last = app.runs()
+    with best.metrics.open() as file:
+        accuracies = [float(row["val/accuracy"]) for row in csv.DictReader(file)]
+    assert max(accuracies) > accuracies[-1], "the case is not wild enough to tell the two apart"
+    assert result(best)["metrics"]["val/accuracy"] == max(accuracies)
+    assert result(last)["metrics"]["val/accuracy"] == accuracies[-1]
+
+
+def test_the_same_seed_gives_equal_weights_and_another_does_not(app: App) -> None:
+    app("seed=1", "augment=affine")
+    app("seed=1", "augment=affine")
+    app("seed=2", "augment=affine")
+    first, again, other = app.runs()
+    assert same(weights(first), weights(again))
+    assert not same(weights(first), weights(other))
+
+
+def test_two_runs_in_the_same_second_have_folders_of_their_own(app: App) -> None:
+    app("trainer.epochs=1")
+    app("trainer.epochs=1")
+    assert len(app.runs()) == 2
+
+
+KILL_AFTER = """
+import os, signal, sys
+from inksweep import checkpoint
+save, count = checkpoint.save, 0
+def dying(path, content):
+    global count
+    save(path, content)
+    count += path.name == "checkpoint.pt"
+    if count == {count}:
+        os.kill(os.getpid(), signal.{signal})
+checkpoint.save = dying
+sys.path.insert(0, {repository!r})
+import runpy
+sys.argv[0] = "train.py"
+runpy.run_path({repository!r} + "/train.py", run_name="__main__")
+"""
+
+
+def killed(app: App, number: str, count: int, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """Run in a process of its own that gets signal `number` right after its `count`-th checkpoint."""
+    code = KILL_AFTER.format(count=count, signal=number, repository=str(REPOSITORY))
+    words = [*tiny(app.root), *QUICK, *overrides]
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=app.folder, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    "extra", [(), ("trainer.ema_decay=0.9", "augment=affine", "trainer.evaluate_every_epochs=0.5")]
+)
+def test_killed_and_resumed_equals_uninterrupted(app: App, extra: tuple[str, ...]) -> None:
+    settings = ["trainer.epochs=4", "model.dropout=0.3", *extra]
+    dead = killed(app, "SIGKILL", 2, *settings)
+    assert dead.returncode == -9, dead.stderr
+    (run,) = app.runs()
+    assert not run.result.exists()
+    stored = run.config.read_text()
+
+    ended = app.plain(f"trainer.resume={run.root}")
+    assert ended.code == 0, ended.err
+    assert "going on after epoch" in ended.out
+    assert app.runs() == [run]  # in the same folder
+    assert run.config.read_text() == stored
+    app(*settings)
+    _, whole = app.runs() if app.runs()[0] == run else reversed(app.runs())
+    assert same(weights(run), weights(whole))
+    for name in ("val/loss", "val/accuracy", "test/accuracy"):
+        assert result(run)["metrics"][name] == result(whole)["metrics"][name]
+    timeless = ["epoch", "step", "samples", "train/loss", "val/loss", "val/accuracy", "lr"]
+    tables = []
+    for each in (run, whole):
+        with each.metrics.open() as file:
+            tables.append([[row[name] for name in timeless] for row in csv.DictReader(file)])
+    assert tables[0] == tables[1]
+    assert not run.checkpoint.exists()
+
+
+def test_an_interrupted_run_says_so_and_how_to_go_on(app: App) -> None:
+    ended = killed(app, "SIGINT", 1)
+    (run,) = app.runs()
+    assert ended.returncode == 130
+    assert f"python train.py trainer.resume={run.root.relative_to(app.folder)}" in ended.stdout
+    assert (result(run)["status"], result(run)["reason"]) == ("stopped", "interrupted")
+    assert run.checkpoint.is_file()
+    assert app.plain(f"trainer.resume={run.root}").code == 0
+    assert result(run)["status"] == "completed"
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(app: App) -> None:
+    app("trainer.epochs=1", "trainer.keep_checkpoint=true")
+    (run,) = app.runs()
+    run.checkpoint.unlink()
+    run.result.unlink()
+    before = weights(run)
+    ended = app.plain(f"trainer.resume={run.root}")
+    assert "beginning anew" in ended.out
+    assert same(weights(run), before)
+
+
+def test_what_cannot_be_resumed_is_refused_in_one_line(app: App) -> None:
+    app("trainer.epochs=1", "trainer.keep_checkpoint=true")
+    (run,) = app.runs()
+    for words, message in [
+        ([f"trainer.resume={run.root}"], "this run is complete; nothing is left to do"),
+        (["trainer.resume=outputs/nowhere"], "trainer.resume=outputs/nowhere: no run directory"),
+    ]:
+        ended = app.plain(*words)
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert message in ended.err
+    assert not (app.folder / "outputs" / "nowhere").exists()
+
+    run.result.unlink()
+    ended = app.plain(f"trainer.resume={run.root}", "model=cnn")
+    assert ended.code == 2
+    assert "keeps its own settings; leave out model=cnn" in ended.err
+    run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:500])
+    ended = app.plain(f"trainer.resume={run.root}")
+    assert ended.code == 2
+    assert "checkpoint.pt: cannot be read" in ended.err
+
+
+def test_a_diverged_run_is_told_as_such(app: App) -> None:
+    ended = app("optimizer=sgd", "optimizer.lr=1e20", "scheduler=none")
+    assert ended.code == 1
+    assert ended.err.startswith("error: training diverged: train/loss is")
+    told = result(app.runs()[0])
+    assert (told["status"], told["reason"]) == ("pruned", "diverged")
+    assert told["objective"]["value"] is None
+
+
+def test_a_failed_run_keeps_its_reason_and_traceback(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("the sky fell")
+
+    monkeypatch.setattr("inksweep.evaluation.metrics", broken)
+    with pytest.raises(RuntimeError, match="the sky fell"):
+        app()
+    told = result(app.runs()[0])
+    assert (told["status"], told["reason"]) == ("failed", "RuntimeError")
+    assert told["error"]["message"] == "the sky fell"
+    assert "Traceback" in told["error"]["traceback"]
+
+
+def test_out_of_memory_is_told_from_other_failures(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry(*arguments: object) -> None:
+        torch.empty(2**55)
+
+    monkeypatch.setattr("inksweep.evaluation.metrics", hungry)
+    with pytest.raises(RuntimeError):
+        app()
+    assert result(app.runs()[0])["reason"] == "oom"
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["optimizer.lr=-1"], "optimizer.lr=-1.0: must be above 0"),
+        (["trainer.epochs=0"], "trainer.epochs=0: must be at least 1"),
+        (["optimizer.lrr=1"], "Did you mean: 'lr'?"),
+        (["model=cnnn"], "did you mean 'cnn'?"),
+        (["data.batch_size=100000"], "data.batch_size=100000: must be at most"),
+    ],
+)
+def test_a_bad_value_costs_one_line_and_leaves_nothing(app: App, words: list[str], message: str) -> None:
+    ended = app(*words)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert message in ended.err
+    assert app.runs() == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that the test says is missing")
+def test_a_device_that_is_not_there_is_refused(app: App) -> None:
+    ended = app("trainer.device=cuda")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "trainer.device=cuda: this machine has no such device that torch can use; it has: cpu" in ended.err
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(app: App) -> None:
+    (app.folder / "outputs").write_text("a file is in the way")
+    ended = app()
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "outputs" in ended.err
+
+
+def test_a_model_of_ones_own_works_through_target_and_whitelist(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = app.folder / "mypackage"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from torch import nn\n"
+        "class Linear(nn.Module):\n"
+        "    def __init__(self, *, size, classes, bias):\n"
+        "        super().__init__()\n"
+        "        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(size * size, classes, bias=bias))\n"
+        "    def forward(self, images):\n"
+        "        return self.layers(images)\n"
+    )
+    (app.folder / "extra" / "model").mkdir(parents=True)
+    (app.folder / "extra" / "model" / "own.yaml").write_text("_target_: mypackage.Linear\nbias: false\n")
+    monkeypatch.syspath_prepend(str(app.folder))
+    words = [word for word in [*tiny(app.root), *QUICK] if not word.startswith("model.")]
+
+    refused = app.plain("--config-dir", "extra", "model=own", *words)
+    assert refused.code == 2
+    assert "mypackage.Linear" in refused.err
+    assert "TRUSTED in train.py" in refused.err
+
+    monkeypatch.setattr("inksweep.config.TRUSTED", ("mypackage.*", "torch.optim.*", "inksweep.*"))
+    ended = app.plain("--config-dir", "extra", "model=own", *words)
+    assert ended.code == 0, ended.err
+    run = app.runs()[-1]
+    assert result(run)["parameters"] == 7840
+    assert checkpoint.load(run.model)["model"] == {"_target_": "mypackage.Linear", "bias": False}
+
+
+def test_a_grid_runs_every_combination(app: App) -> None:
+    ended = app("-m", "optimizer=sgd,adam", "seed=1,2", "trainer.epochs=1")
+    assert ended.code == 0, ended.err
+    folders = sorted(app.folder.glob("multirun/*/*/*/result.json"))
+    assert [path.parent.name for path in folders] == ["0", "1", "2", "3"]
+    assert [json.loads(path.read_text())["seed"] for path in folders] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"], ["-sc", "query=bash"]])
+def test_help_config_and_completion_import_no_torch(words: list[str]) -> None:
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['train.py', *{words!r}]\n"
+        "try:\n"
+        f"    runpy.run_path({str(REPOSITORY / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit as ended:\n"
+        "    assert not ended.code, ended.code\n"
+        "heavy = {'torch', 'torchvision', 'optuna', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    environment = {**os.environ, "COMP_LINE": "python train.py mod", "COMP_POINT": "19"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "model" in done.stdout
+
+
+def test_a_verified_data_set_costs_no_import_of_torchvision(app: App) -> None:
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['train.py', *{[*tiny(app.root), *QUICK]!r}]\n"
+        f"runpy.run_path({str(REPOSITORY / 'train.py')!r}, run_name='__main__')\n"
+        "assert 'torch' in sys.modules\n"
+        "assert 'torchvision' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=app.folder, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -1,5 +1,7 @@
 """cli.py: what a person types and reads."""
 
+import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +9,8 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from conftest import tiny
-from inksweep import cli, figures
+from conftest import REPOSITORY, tiny
+from inksweep import checkpoint, cli, figures
 from inksweep.errors import InputError
 
 
@@ -81,3 +83,42 @@ def test_help_imports_neither_torch_nor_hydra() -> None:
     code = "import sys, inksweep.cli\ntry: inksweep.cli.main(['--help'])\nfinally: print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert not {"torch", "hydra", "matplotlib", "rich"} & set(done.stdout.split())
+
+
+@pytest.fixture
+def trained(prepared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a short run on the tiny digits."""
+    monkeypatch.chdir(tmp_path)
+    words = ["train.py", *tiny(prepared_root), "trainer.epochs=2", "model.hidden=[16]", "hydra.run.dir=run"]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(REPOSITORY / "train.py"), run_name="__main__")
+    return tmp_path / "run"
+
+
+def test_evaluate_gives_the_recorded_accuracies_again(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    cli.main(["evaluate", str(trained)])
+    recorded = json.loads((trained / "result.json").read_text())["metrics"]
+    assert capsys.readouterr().out.splitlines() == [
+        f"{name}/accuracy {recorded[f'{name}/accuracy']:.4f} on {count} images, "
+        f"recorded {recorded[f'{name}/accuracy']:.4f}"
+        for name, count in (("val", 100), ("test", 150))
+    ]
+
+
+def test_evaluate_says_when_the_accuracy_is_another(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = checkpoint.load(trained / "model.pt")
+    first = next(iter(content["state_dict"]))
+    content["state_dict"][first] = -content["state_dict"][first]
+    checkpoint.save(trained / "model.pt", content)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", str(trained)])
+    assert ended.value.code == 1
+    assert "not the recorded accuracy" in capsys.readouterr().err
+
+
+def test_evaluate_names_a_folder_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", str(tmp_path)])
+    assert ended.value.code == 2
+    assert f"{tmp_path}: no run directory or winner" in capsys.readouterr().err

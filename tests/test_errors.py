@@ -34,13 +34,9 @@ def test_a_users_error_is_one_line_and_an_exit_code(
 
 
 def test_an_error_wrapped_by_others_is_still_found() -> None:
-    try:
-        try:
-            raise InputError("data.root=/x: cannot be written")
-        except InputError as inner:
-            raise RuntimeError("while resolving") from inner
-    except RuntimeError as outer:
-        assert explain(outer) == "data.root=/x: cannot be written"
+    outer = RuntimeError("while resolving")
+    outer.__cause__ = InputError("data.root=/x: cannot be written")
+    assert explain(outer) == "data.root=/x: cannot be written"
 
 
 def test_our_own_faults_keep_their_traceback() -> None:

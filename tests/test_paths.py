@@ -9,9 +9,8 @@ from inksweep.paths import RunDir, SweepDir, replacing
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "result.json"
     target.write_text("old")
-    with pytest.raises(RuntimeError), replacing(target) as file:
-        file.write("half of the new")
-        raise RuntimeError
+    with pytest.raises(TypeError), replacing(target) as file:
+        file.writelines(["half of the new", None])
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

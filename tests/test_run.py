@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from conftest import REPOSITORY, tiny
 
+from conftest import REPOSITORY, tiny
 from inksweep import checkpoint, data, evaluation
 from inksweep.paths import RunDir
 

@@ -37,7 +37,7 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_model(path: Path, classes: Mapping[str, type[nn.Module]] = BUILT_IN) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(path: Path | str, classes: Mapping[str, type[nn.Module]] = BUILT_IN) -> tuple[nn.Module, dict[str, Any]]:
     """Rebuild the model of a `model.pt`, ready to evaluate on the CPU.
 
     Args:
@@ -51,7 +51,7 @@ def load_model(path: Path, classes: Mapping[str, type[nn.Module]] = BUILT_IN) ->
     Raises:
         InputError: the file is broken, or names a class that `classes` lacks, or its weights do not fit the model.
     """
-    content = load(path)
+    content = load(Path(path))
     try:
         described, state = dict(content["model"]), content["state_dict"]
         name = described.pop("_target_")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inksweep.errors import InputError, one_line_errors
+from inksweep.paths import RunDir, WinnerDir
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as augment=affine")
     data.add_argument("--out", metavar="PNG", type=Path, help="where the picture goes; default outputs/NAME.png")
     data.set_defaults(run=show_data)
+
+    evaluate = commands.add_parser("evaluate", help="load a saved model and measure it again on its data set")
+    evaluate.add_argument("folder", metavar="FOLDER", type=Path, help="a run directory, or the winner/ of a sweep")
+    evaluate.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as data.root=/elsewhere")
+    evaluate.set_defaults(run=evaluate_again)
     return parser
 
 
@@ -73,6 +79,40 @@ def show_data(arguments: argparse.Namespace) -> None:
     out = arguments.out or Path("outputs") / f"{conf.data.name}.png"
     figures.save(figures.digits_grid(f"{conf.data.name}: training digits", panels, names, len(classes)), out)
     print(f"picture: {out}")
+
+
+def evaluate_again(arguments: argparse.Namespace) -> None:
+    """`inksweep evaluate FOLDER`: load model.pt, measure both splits, say whether that is what was recorded.
+
+    Exit code 1 if an accuracy differs from the recorded one.
+    """
+    folder: Path = arguments.folder
+    configs = (RunDir(folder).config, WinnerDir(folder).config)
+    stored = next((path for path in configs if path.is_file()), None)
+    if stored is None:
+        raise InputError(f"{folder}: no run directory or winner (it has no .hydra/config.yaml or config.yaml)")
+
+    from functools import partial
+
+    from omegaconf import DictConfig, OmegaConf
+
+    from inksweep import checkpoint, config, data, evaluation
+
+    model, about = checkpoint.load_model(folder / "model.pt")
+    settings = OmegaConf.merge(OmegaConf.load(stored), OmegaConf.from_dotlist(arguments.overrides))
+    assert isinstance(settings, DictConfig)
+    conf = config.parse(settings)
+    preprocess = about["preprocess"]
+    to_input = partial(data.to_input, mean=preprocess["mean"], std=preprocess["std"])
+    splits, differs = data.load(conf.data), False
+    for name, digits in (("val", splits.val), ("test", splits.test)):
+        logits = evaluation.infer(model, digits.images, to_input, conf.data.eval_batch_size)
+        measured, recorded = evaluation.metrics(logits, digits.labels)["accuracy"], about["metrics"][f"{name}/accuracy"]
+        differs = differs or measured != recorded
+        print(f"{name}/accuracy {measured:.4f} on {len(digits):,} images, recorded {recorded:.4f}")
+    if differs:
+        print("not the recorded accuracy: another data set, another machine, or another torch", file=sys.stderr)
+        sys.exit(1)
 
 
 def compose(overrides: list[str]) -> "Config":

@@ -443,10 +443,13 @@ def register() -> None:
             store.store(group=f"schema/{group}", name=option, node=schema, replace=True)
     OmegaConf.register_resolver("inksweep.run_dir", _run_dir, replace=True)
     OmegaConf.register_resolver("inksweep.output_subdir", _output_subdir, replace=True)
+    OmegaConf.register_resolver("inksweep.direction", _direction, replace=True)
 
 
 def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
     """Return where this run writes: the run it resumes, or `fresh`. Checks the config: nothing is written before."""
+    if "trainer" not in _root_:  # `--cfg hydra` shows Hydra's part alone
+        return fresh
     resume = parse(_root_).trainer.resume
     if resume is None:
         return fresh
@@ -457,7 +460,12 @@ def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
 
 def _output_subdir(*, _root_: DictConfig) -> str:
     """Return Hydra's own folder in the run directory; a resumed run keeps its first one."""
-    return ".hydra" if _root_.trainer.resume is None else ".hydra/resumed"
+    return ".hydra" if OmegaConf.select(_root_, "trainer.resume") is None else ".hydra/resumed"
+
+
+def _direction(objective: str) -> str:
+    """Return where a sweep's objective should go."""
+    return "minimize" if objective == "val/loss" else "maximize"
 
 
 def resumable(path: str) -> RunDir:
@@ -482,11 +490,12 @@ def parse(cfg: DictConfig) -> Config:
     assert isinstance(container, dict)
     container.pop("hydra", None)
     merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(container))
+    assert isinstance(merged, DictConfig)
     for group, options in SCHEMAS.items():
         node = merged[group]
         if not isinstance(node, DictConfig) or "_target_" not in node:
             raise InputError(f"{group}={node}: must be a config group option with a _target_")
-        schema = next((known for known in options.values() if known._target_ == node._target_), None)
+        schema = next((known for known in options.values() if vars(known)["_target_"] == node._target_), None)
         if schema is not None:
             merged[group] = OmegaConf.merge(OmegaConf.structured(schema), node)
     missing = sorted(OmegaConf.missing_keys(merged))

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-
 # HYDRA_FULL_ERROR as the user set it, while a command runs: a command may stand inside another.
 _full_error_typed: ContextVar[str | None] = ContextVar("hydra_full_error_typed", default=None)
 

@@ -87,7 +87,8 @@ class CNN(nn.Module):
             blocks.append(ACTIVATIONS[activation]())
             size = (size + 1) // 2
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels[-1] * size * size, classes))
+        head = [nn.Flatten(), *([nn.Dropout(dropout)] if dropout > 0 else [])]
+        self.head = nn.Sequential(*head, nn.Linear(channels[-1] * size * size, classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 1, size, size) -> (n, classes)."""

@@ -25,13 +25,16 @@ def build_learner(conf: Config, place: torch.device) -> Learner:
     """
     trainer = conf.trainer
     model: nn.Module = build("model", conf.model, size=conf.data.size, classes=len(conf.data.classes))
-    model.to(place, memory_format=torch.channels_last if trainer.channels_last else torch.contiguous_format)
+    model.to(place)
+    if trainer.channels_last:
+        model.to(memory_format=torch.channels_last)
     augment, mean, std = build("augment", conf.augment), conf.data.mean, conf.data.std
 
     def to_input(images: Tensor, generator: Generator) -> Tensor:
         if isinstance(augment, Identity):  # one pass over the pictures fewer
             return data.to_input(images, mean, std)
-        return augment(data.scaled(images), generator).sub(mean).div_(std)
+        pictures: Tensor = augment(data.scaled(images), generator)
+        return (pictures - mean).div_(std)
 
     return Learner(
         model,

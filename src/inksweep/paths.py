@@ -114,6 +114,12 @@ class SweepDir:
         return RunDir(self.root / str(number))
 
 
+def shown(path: Path) -> str:
+    """Return `path` as a user in the current folder would type it."""
+    path, here = path.resolve(), Path.cwd().resolve()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; once the block ends well, fsync it and put it in the place of `path`.

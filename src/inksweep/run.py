@@ -1,7 +1,6 @@
 """One run: a config becomes parts, the parts are trained, the run directory tells how it went."""
 
 import logging
-import os
 import shlex
 import time
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,7 @@ from inksweep.config import Config, Keep, parse, plain
 from inksweep.errors import Diverged, InputError
 from inksweep.models import parameter_count
 from inksweep.parts import build_learner
-from inksweep.paths import RunDir
+from inksweep.paths import RunDir, shown
 from inksweep.training import Batch, Learner, Plan, Progress, Reporter, Row, Unwatched, train
 
 log = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
     except BaseException as error:
         outcome.fail(error)
         if outcome.reason == "interrupted":
-            log.info("interrupted; go on with: python train.py trainer.resume=%s", shlex.quote(_shown(out.root)))
+            log.info("interrupted; go on with: python train.py trainer.resume=%s", shlex.quote(shown(out.root)))
         raise
     finally:
         record.write_result(out, outcome.as_result())
@@ -141,9 +140,9 @@ def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Repo
         record.write_metrics(out, progress.rows)
         checkpoint.save(out.checkpoint, {"learner": learner.state(), "progress": vars(progress)})
 
-    name, shown = type(learner.model).__name__, _shown(out.root)
+    name = type(learner.model).__name__
     counts = f"{facts['parameters']:,} parameters, {len(train_set):,} training images"
-    log.info("%s, %s, %s, %d threads -> %s", name, counts, place, facts["threads"], shown)
+    log.info("%s, %s, %s, %d threads -> %s", name, counts, place, facts["threads"], shown(out.root))
     outcome.reason = train(
         learner, plan, batches, partial(score, digits=val_set), progress, reporter, after_evaluation, console.bar
     )
@@ -163,7 +162,7 @@ def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Repo
     }
     save_model(out.model, learner.evaluated, conf, outcome.metrics)
     accuracies = "val/accuracy {val/accuracy:.2%}  test/accuracy {test/accuracy:.2%}".format(**outcome.metrics)
-    log.info("%s  (weights of epoch %g) -> %s", accuracies, kept["epoch"], _shown(out.model))
+    log.info("%s  (weights of epoch %g) -> %s", accuracies, kept["epoch"], shown(out.model))
 
 
 def save_model(path: Path, model: nn.Module, conf: Config, metrics: dict[str, float]) -> None:
@@ -194,7 +193,7 @@ def _settings(cfg: DictConfig, out: RunDir) -> Config:
 def _restored(learner: Learner, out: RunDir) -> Progress:
     """Put `learner` where its last checkpoint was; return the evaluations up to then."""
     if not out.checkpoint.is_file():
-        log.info("%s: there is no checkpoint yet; beginning anew", _shown(out.root))
+        log.info("%s: there is no checkpoint yet; beginning anew", shown(out.root))
         return Progress()
     stored = checkpoint.load(out.checkpoint)
     try:
@@ -202,7 +201,7 @@ def _restored(learner: Learner, out: RunDir) -> Progress:
         progress = Progress(**stored["progress"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{out.checkpoint}: does not fit this run ({error}); begin a new one") from error
-    log.info("%s: going on after epoch %g", _shown(out.root), progress.last("epoch"))
+    log.info("%s: going on after epoch %g", shown(out.root), progress.last("epoch"))
     return progress
 
 
@@ -227,8 +226,3 @@ def _facts(conf: Config) -> dict[str, Any]:
         "git": record.git_state(Path(get_original_cwd())),
         "versions": record.versions(),
     }
-
-
-def _shown(path: Path) -> str:
-    """Return `path` as a user in the current folder would type it."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -101,6 +101,7 @@ class Learner:
         self.model, self.optimizer, self.schedule, self.to_input = model, optimizer, schedule, to_input
         self.criterion, self.autocast, self.clip_norm, self.device = criterion, autocast, clip_norm, device
         self.forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
+        self.parameters = list(model.parameters())
         self.peak_lrs = [group["lr"] for group in optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=scale_gradients)
         self.average: AveragedModel | None = None
@@ -121,11 +122,12 @@ class Learner:
             group["lr"] = peak * factor
         with self.autocast():
             loss = self.criterion(self.forward(self.to_input(images, self.generator)), labels)
-        self.optimizer.zero_grad()
+        for parameter in self.parameters:  # what zero_grad() does, at a tenth of its time
+            parameter.grad = None
         self.scaler.scale(loss).backward()
         if self.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:

@@ -110,7 +110,8 @@ class InksweepSweeper(Sweeper):
         subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[call-overload, index]
         if subdir != "${hydra.job.num}":
             raise InputError(f"hydra.sweep.subdir={subdir}: this sweeper names the folders of trials by their number")
-        conf = OmegaConf.to_object(OmegaConf.merge(InksweepSweeperConf, config.hydra.sweeper))
+        # Of the node itself, not of a copy: a name made of the time is then the one that the sweep directory has.
+        conf = OmegaConf.to_object(config.hydra.sweeper)
         assert isinstance(conf, InksweepSweeperConf)
         self.conf, self.config, self.hydra_context = conf, config, hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(

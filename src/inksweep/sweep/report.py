@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -96,12 +95,6 @@ def write_settings(sweep: SweepDir, settings: dict[str, Any]) -> None:
 def parameters(trial: FrozenTrial) -> str:
     """Return the parameters of a trial in short."""
     return " ".join(f"{key}={v:.4g}" if isinstance(v, float) else f"{key}={v}" for key, v in trial.params.items())
-
-
-def shown(path: Path) -> str:
-    """Return `path` as someone in the current folder would type it."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _verdict(trial: FrozenTrial) -> str:

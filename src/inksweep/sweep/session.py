@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import Trial
 
-from inksweep.paths import SweepDir
+from inksweep.paths import SweepDir, shown
 from inksweep.sweep import sampler, winner
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target
 from inksweep.sweep.plugin import InksweepSweeperConf
-from inksweep.sweep.report import Report, shown, write_settings
+from inksweep.sweep.report import Report, write_settings
 from inksweep.sweep.slots import LauncherSlot
 from inksweep.sweep.study import check_space, finished, incumbent, open_study, owned, repair, without_password
 

@@ -10,8 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
-from inksweep.paths import SweepDir, WinnerDir
-from inksweep.sweep.report import shown
+from inksweep.paths import SweepDir, WinnerDir, shown
 from inksweep.sweep.trial import metrics
 
 HOW_TO_LOAD = """\

@@ -1,0 +1,40 @@
+# make sweep: a fresh clone becomes a trained, saved digit classifier. make test: a fresh clone becomes a tested one.
+# What they type stands in README.md in plain pip and python, too.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install sweep test test-quick lint bench clean
+.DEFAULT_GOAL := help
+
+help:  ## show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(BIN)/.installed  ## make the environment in .venv
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+sweep: install  ## search until the best model exceeds 90% test accuracy, save it
+	$(BIN)/python train.py -m hydra/sweeper=optuna
+
+test: install  ## all tests, those on the full MNIST included
+	$(BIN)/python -m pytest
+
+test-quick: install  ## the tests that need no data set
+	$(BIN)/python -m pytest -m "not full"
+
+lint: install  ## style and types
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+bench: install  ## images/s and share of the matrix product peak; loading beside a bare loop (run nothing else)
+	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/loading.py
+
+clean:  ## remove the environment and caches; runs and data stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

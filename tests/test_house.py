@@ -1,0 +1,89 @@
+"""Imports go one way through the house (README, "The house")."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "inksweep"
+
+# What each room may import of the others. A room in this list may also import what its own imports may.
+ROOMS = {
+    "errors": [],
+    "paths": [],
+    "console": [],
+    "models": [],
+    "optim": [],
+    "augment": [],
+    "evaluation": [],
+    "config": ["errors", "paths"],
+    "device": ["errors"],
+    "record": ["paths"],
+    "prepared": ["config", "errors", "paths"],
+    "sources": ["prepared", "config", "errors"],
+    "data": ["sources", "config"],
+    "checkpoint": ["models", "errors", "paths"],
+    "training": ["errors"],
+    "figures": ["data", "paths"],
+    "parts": ["config", "errors", "data", "device", "augment", "optim", "training"],
+    "run": ["parts", "config", "errors", "paths", "checkpoint", "console", "data", "device", "evaluation", "models",
+            "record", "training"],
+    "sweep": ["config", "errors", "paths"],
+    "cli": ["parts", "config", "errors", "paths", "checkpoint", "data", "evaluation", "figures", "augment"],
+    "__init__": [],
+}  # fmt: skip
+
+# Libraries that a room must not know, lazily or not.
+FORBIDDEN = {
+    "sweep": {"torch", "torchvision", "numpy"},
+    "training": {"hydra", "optuna", "omegaconf"},
+    "models": {"hydra", "optuna", "omegaconf"},
+    "config": {"torch", "torchvision", "numpy", "optuna"},
+    "paths": {"torch", "numpy", "hydra", "omegaconf"},
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all modules that a file imports, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            names |= {f"{module}.{alias.name}" for alias in node.names} if module == "inksweep" else {module}
+    return names
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_room_imports_only_the_rooms_below_it(path: Path) -> None:
+    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("inksweep.")}
+    assert rooms - {room(path)} <= set(ROOMS[room(path)])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_room_does_not_know_the_libraries_it_must_not(path: Path) -> None:
+    libraries = {name.split(".")[0] for name in imported(path)}
+    assert not libraries & FORBIDDEN.get(room(path), set())
+
+
+def test_the_arrows_make_no_circle() -> None:
+    seen: list[str] = []
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above, name])
+        for below in ROOMS[name]:
+            visit(below, (*above, name))
+        seen.append(name)
+
+    for name in ROOMS:
+        visit(name, ())
+    assert set(seen) == set(ROOMS)

@@ -48,8 +48,6 @@ BAD = [
     ("optimizer.lr=nan", "optimizer.lr=nan: must be above 0"),
     ("optimizer.lr=inf", "optimizer.lr=inf: must be above 0"),
     ("optimizer.weight_decay=-0.1", "optimizer.weight_decay=-0.1: must be 0 or above"),
-    ("optimizer.betas=[0.9]", "optimizer.betas=[0.9]: must be two numbers"),
-    ("optimizer.betas=[0.9,1]", "optimizer.betas=[0.9, 1.0]: must be two numbers"),
     ("model.hidden=[]", "model.hidden=[]: must be a list of at least one width"),
     ("model.hidden=[0]", "model.hidden=[0]: must be widths of at least 1"),
     ("model.dropout=1", "model.dropout=1.0: must be at least 0 and below 1"),
@@ -71,6 +69,8 @@ BAD = [
     ("objective=test/accuracy", "objective=test/accuracy: must be one of val/accuracy, val/loss"),
 ]
 BAD_WITH_GROUP = [
+    (["optimizer=adamw", "optimizer.betas=[0.9]"], "optimizer.betas=[0.9]: must be two numbers"),
+    (["optimizer=adam", "optimizer.betas=[0.9,1]"], "optimizer.betas=[0.9, 1.0]: must be two numbers"),
     (["model=cnn", "model.channels=[]"], "model.channels=[]: must be a list of at least one number"),
     (["model=cnn", "model.kernel=4"], "model.kernel=4: must be an odd number"),
     (["model=cnn", "model.channels=[1,1,1,1,1,1]"], "fewer blocks: each halves the picture of 28 pixels"),
@@ -92,7 +92,7 @@ def test_a_bad_value_is_refused_with_its_key_and_what_is_allowed(
 
 # what Hydra refuses while it composes, and the line that is left of its paragraph
 REFUSED = [
-    ("optimizer.lrr=1", "optimizer.lrr: Key 'lrr' not in 'AdamWConfig'. Did you mean: 'lr'?"),
+    ("optimizer.lrr=1", "optimizer.lrr: Key 'lrr' not in 'SGDConfig'. Did you mean: 'lr'?"),
     ("model=cnnn", "model=cnnn: there is no such option; did you mean 'cnn'? (there are: cnn, mlp)"),
     ("mdoel=cnn", "mdoel: Key 'mdoel' not in 'Config'. Did you mean: 'model'?"),
     ("trainer.epochs=abc", "trainer.epochs=abc: Value 'abc' of type 'str' could not be converted to Integer"),

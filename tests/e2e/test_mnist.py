@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from conftest import REPOSITORY
 
 pytestmark = pytest.mark.full

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+import yaml
 
 from conftest import REPOSITORY, tiny
 from inksweep import checkpoint, data, evaluation
@@ -348,6 +349,22 @@ def test_a_grid_runs_every_combination(app: App) -> None:
     folders = sorted(app.folder.glob("multirun/*/*/*/result.json"))
     assert [path.parent.name for path in folders] == ["0", "1", "2", "3"]
     assert [json.loads(path.read_text())["seed"] for path in folders] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("objective, direction", [("val/accuracy", "maximize"), ("val/loss", "minimize")])
+def test_a_sweep_moves_its_objective_the_right_way(app: App, objective: str, direction: str) -> None:
+    ended = app(
+        "-m", "hydra/sweeper=optuna", "hydra/sweeper/space=none", "hydra.sweeper.study_name=way",
+        "hydra.sweeper.n_trials=2", "hydra.sweeper.target=null", "optimizer.lr=choice(0.0001,0.1)",
+        "hydra/sweeper/sampler=grid", f"objective={objective}",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    study = app.folder / "multirun" / "way"
+    summary = json.loads((study / "summary.json").read_text())
+    assert summary["direction"] == direction
+    # a thousand times the learning rate is the better one, by either measure
+    best = yaml.safe_load((study / "winner" / "config.yaml").read_text())
+    assert best["optimizer"]["lr"] == 0.1
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"], ["-sc", "query=bash"]])

@@ -463,9 +463,9 @@ def _output_subdir(*, _root_: DictConfig) -> str:
     return ".hydra" if OmegaConf.select(_root_, "trainer.resume") is None else ".hydra/resumed"
 
 
-def _direction(objective: str) -> str:
-    """Return where a sweep's objective should go."""
-    return "minimize" if objective == "val/loss" else "maximize"
+def _direction(*, _root_: DictConfig) -> str:
+    """Return where a sweep's objective should go: accuracy up, loss down."""
+    return "minimize" if OmegaConf.select(_root_, "objective") == "val/loss" else "maximize"
 
 
 def resumable(path: str) -> RunDir:

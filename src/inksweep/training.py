@@ -108,6 +108,7 @@ class Learner:
         if ema_decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
         self.generator = Generator(device="cpu").manual_seed(seed)
+        self._device_module = torch.get_device_module(device)
         self.step = 0
 
     @property
@@ -145,7 +146,7 @@ class Learner:
             "average": None if self.average is None else self.average.state_dict(),
             "augmentation_generator": self.generator.get_state(),
             "torch_generator": torch.get_rng_state(),
-            "cuda_generator": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+            "device_generator": None if self.device.type == "cpu" else self._device_module.get_rng_state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -158,8 +159,8 @@ class Learner:
             self.average.load_state_dict(state["average"])
         self.generator.set_state(state["augmentation_generator"])
         torch.set_rng_state(state["torch_generator"])
-        if state["cuda_generator"] is not None:
-            torch.cuda.set_rng_state(state["cuda_generator"])
+        if state["device_generator"] is not None:
+            self._device_module.set_rng_state(state["device_generator"])
 
 
 @dataclass

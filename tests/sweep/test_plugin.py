@@ -233,4 +233,4 @@ def test_our_own_sweeper_is_found_by_its_name_and_can_be_set():
     assert hydra["sweeper"]["study_name"] == "night"
     assert hydra["sweep"]["dir"] == "multirun/${hydra.sweeper.study_name}"
     assert hydra["sweeper"]["sampler"]["group"] is True
-    assert hydra["sweeper"]["direction"] == "${inksweep.direction:${objective}}"
+    assert hydra["sweeper"]["direction"] == "${inksweep.direction:}"

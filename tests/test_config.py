@@ -74,6 +74,7 @@ BAD_WITH_GROUP = [
     (["model=cnn", "model.channels=[]"], "model.channels=[]: must be a list of at least one number"),
     (["model=cnn", "model.kernel=4"], "model.kernel=4: must be an odd number"),
     (["model=cnn", "model.channels=[1,1,1,1,1,1]"], "fewer blocks: each halves the picture of 28 pixels"),
+    (["data.batch_size=1", "model.norm=batch"], "data.batch_size=1: must be at least 2 with model.norm=batch"),
     (["optimizer=sgd", "optimizer.momentum=0"], "optimizer.nesterov=True: must be false while optimizer.momentum=0"),
     (["scheduler=cosine", "scheduler.warmup_epochs=5"], "scheduler.warmup_epochs=5.0: must be below trainer.epochs=5"),
     (["augment=affine", "augment.scale=1"], "augment.scale=1.0: must be at least 0 and below 1"),

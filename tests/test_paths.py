@@ -1,3 +1,4 @@
+import errno
 import threading
 from pathlib import Path
 
@@ -13,6 +14,17 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path
         file.writelines(["half of the new", None])
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "model.pt") as file:
+        file.write("x")
+    assert caught.value.filename == str(tmp_path / "model.pt")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_new_file_appears_only_at_the_end_of_the_block(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from conftest import REPOSITORY, tiny
 from inksweep import checkpoint, data, evaluation
@@ -32,6 +34,7 @@ class App:
 
     def __init__(self, folder: Path, root: Path, monkeypatch, capfd) -> None:
         self.folder, self.root, self.monkeypatch, self.capfd = folder, root, monkeypatch, capfd
+        self.entry = REPOSITORY / "train.py"
 
     def __call__(self, *overrides: str) -> Ended:
         """Run with the tiny digits and small settings; `overrides` come last."""
@@ -43,7 +46,7 @@ class App:
         self.capfd.readouterr()
         code = 0
         try:
-            runpy.run_path(str(REPOSITORY / "train.py"), run_name="__main__")
+            runpy.run_path(str(self.entry), run_name="__main__")
         except SystemExit as ended:
             code = int(ended.code or 0)
         said = self.capfd.readouterr()
@@ -149,17 +152,27 @@ def test_two_runs_in_the_same_second_have_folders_of_their_own(app: App) -> None
     assert len(app.runs()) == 2
 
 
+# Dies by a signal right after a checkpoint, or in the middle of an epoch, whichever is asked for.
 KILL_AFTER = """
 import os, signal, sys
 from inksweep import checkpoint
-save, count = checkpoint.save, 0
-def dying(path, content):
+from inksweep.training import Learner
+save, learn, count = checkpoint.save, Learner.learn, 0
+def counted():
     global count
-    save(path, content)
-    count += path.name == "checkpoint.pt"
+    count += 1
     if count == {count}:
         os.kill(os.getpid(), signal.{signal})
-checkpoint.save = dying
+def saving(path, content):
+    save(path, content)
+    path.name == "checkpoint.pt" and counted()
+def learning(self, *batch, **epoch):
+    counted()
+    return learn(self, *batch, **epoch)
+if {at!r} == "learn":
+    Learner.learn = learning
+else:
+    checkpoint.save = saving
 sys.path.insert(0, {repository!r})
 import runpy
 sys.argv[0] = "train.py"
@@ -167,9 +180,11 @@ runpy.run_path({repository!r} + "/train.py", run_name="__main__")
 """
 
 
-def killed(app: App, number: str, count: int, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """Run in a process of its own that gets signal `number` right after its `count`-th checkpoint."""
-    code = KILL_AFTER.format(count=count, signal=number, repository=str(REPOSITORY))
+def killed(
+    app: App, number: str, count: int, *overrides: str, at: str = "checkpoint"
+) -> subprocess.CompletedProcess[str]:
+    """Run in a process of its own that gets signal `number` right after its `count`-th checkpoint, or at that batch."""
+    code = KILL_AFTER.format(count=count, signal=number, at=at, repository=str(REPOSITORY))
     words = [*tiny(app.root), *QUICK, *overrides]
     return subprocess.run(
         [sys.executable, "-c", code, *words], cwd=app.folder, capture_output=True, text=True, timeout=120
@@ -204,6 +219,46 @@ def test_killed_and_resumed_equals_uninterrupted(app: App, extra: tuple[str, ...
             tables.append([[row[name] for name in timeless] for row in csv.DictReader(file)])
     assert tables[0] == tables[1]
     assert not run.checkpoint.exists()
+
+
+def test_killed_between_checkpoints_with_batch_norm_and_patience(app: App) -> None:
+    # 7 batches an epoch, killed in the 18th: the third epoch has begun; the best epoch may lie behind.
+    settings = ["trainer.epochs=6", "trainer.patience=2", "model.norm=batch", "data.batch_size=40"]
+    settings += ["optimizer.lr=0.8", "scheduler=none"]
+    dead = killed(app, "SIGKILL", 18, *settings, at="learn")
+    assert dead.returncode == -9, dead.stderr
+    (run,) = app.runs()
+    assert app.plain(f"trainer.resume={run.root}").code == 0
+    app(*settings)
+    whole = next(other for other in app.runs() if other != run)
+    assert same(weights(run), weights(whole))
+    for name in ("reason", "metrics"):
+        assert result(run)[name] == result(whole)[name]
+
+
+def test_a_resumed_run_counts_its_seconds_on_and_finds_its_data(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    (app.folder / "near").symlink_to(app.root)
+    killed(app, "SIGKILL", 2, "data.root=near")
+    (run,) = app.runs()
+    elsewhere = app.folder / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    ended = app.plain(f"trainer.resume={run.root}")
+    assert ended.code == 0, ended.err
+    assert not (elsewhere / "near").exists()
+    seconds = result(run)["seconds"]
+    parts = seconds["startup"] + seconds["data"] + seconds["train"] + seconds["evaluate"]
+    assert seconds["total"] == pytest.approx(parts, abs=2)
+    assert seconds["total"] >= parts - 0.01
+
+
+def test_a_run_that_is_being_written_is_not_resumed_by_another(app: App) -> None:
+    killed(app, "SIGKILL", 1)
+    (run,) = app.runs()
+    with FileLock(run.lock):
+        ended = app.plain(f"trainer.resume={run.root}")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "another process is writing this run" in ended.err
 
 
 def test_an_interrupted_run_says_so_and_how_to_go_on(app: App) -> None:
@@ -313,34 +368,93 @@ def test_an_output_folder_that_cannot_be_written_is_named(app: App) -> None:
     assert "outputs" in ended.err
 
 
-def test_a_model_of_ones_own_works_through_target_and_whitelist(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = app.folder / "mypackage"
-    package.mkdir()
-    (package / "__init__.py").write_text(
-        "from torch import nn\n"
-        "class Linear(nn.Module):\n"
-        "    def __init__(self, *, size, classes, bias):\n"
-        "        super().__init__()\n"
-        "        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(size * size, classes, bias=bias))\n"
-        "    def forward(self, images):\n"
-        "        return self.layers(images)\n"
-    )
+def test_code_that_is_not_trusted_is_refused_with_the_way_to_trust_it(app: App) -> None:
     (app.folder / "extra" / "model").mkdir(parents=True)
-    (app.folder / "extra" / "model" / "own.yaml").write_text("_target_: mypackage.Linear\nbias: false\n")
-    monkeypatch.syspath_prepend(str(app.folder))
+    (app.folder / "extra/model/evil.yaml").write_text("_target_: os.getcwd\n")
     words = [word for word in [*tiny(app.root), *QUICK] if not word.startswith("model.")]
+    ended = app.plain("--config-dir", "extra", "model=evil", *words)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "model: os.getcwd cannot be built" in ended.err
+    assert "TRUSTED in train.py" in ended.err
 
-    refused = app.plain("--config-dir", "extra", "model=own", *words)
-    assert refused.code == 2
-    assert "mypackage.Linear" in refused.err
-    assert "TRUSTED in train.py" in refused.err
 
-    monkeypatch.setattr("inksweep.config.TRUSTED", ("mypackage.*", "torch.optim.*", "inksweep.*"))
-    ended = app.plain("--config-dir", "extra", "model=own", *words)
+OWN = """
+import numpy as np
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, *, size, classes, bias=True):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(size * size, classes, bias=bias))
+    def forward(self, images):
+        return self.layers(images)
+
+class Adam(torch.optim.Adam):
+    pass
+
+class Stripes:
+    def __init__(self, root, train, download):
+        count = 200 if train else 100
+        torch.rand(3)  # preparing may draw random numbers; training must not notice
+        self.targets = np.arange(count) % 2
+        self.data = np.zeros((count, 28, 28), np.uint8)
+        self.data[self.targets == 1, ::2] = 255
+"""
+
+
+def test_model_optimizer_and_data_of_ones_own_as_the_readme_says(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    # train.py with the one line changed, conf/ with three files more
+    shutil.copytree(REPOSITORY / "conf", app.folder / "conf")
+    entry = (REPOSITORY / "train.py").read_text()
+    changed = entry.replace("TRUSTED = config.TRUSTED", 'TRUSTED = (*config.TRUSTED, "ownpackage.*")')
+    assert changed != entry
+    (app.folder / "train.py").write_text(changed)
+    (app.folder / "ownpackage.py").write_text(OWN)
+    (app.folder / "conf/model/own.yaml").write_text("_target_: ownpackage.Net\nbias: false\n")
+    (app.folder / "conf/optimizer/own.yaml").write_text("_target_: ownpackage.Adam\nlr: 0.01\nweight_decay: 0.0\n")
+    data_file = yaml.safe_load((REPOSITORY / "conf/data/mnist.yaml").read_text())
+    data_file |= {"name": "stripes", "source": {"_target_": "ownpackage.Stripes"}, "npm": None, "checksums": None}
+    data_file |= {"train_images": 200, "test_images": 100, "val_size": 50, "classes": ["plain", "striped"]}
+    (app.folder / "conf/data/stripes.yaml").write_text(yaml.safe_dump(data_file | {"batch_size": 50}))
+    monkeypatch.syspath_prepend(str(app.folder))
+    app.entry = app.folder / "train.py"
+
+    words = ["model=own", "optimizer=own", "data=stripes", "trainer.epochs=4", "trainer.threads=1"]
+    for _ in range(2):
+        ended = app.plain(*words)
+        assert ended.code == 0, ended.err
+    first, again = app.runs()
+    assert result(first)["metrics"]["test/accuracy"] == 1.0
+    # The first run prepared the data, the second found them prepared.
+    assert same(weights(first), weights(again))
+
+    ended = app.plain(*words, "+model.foo=1")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "model: ownpackage.Net cannot be built" in ended.err
+
+
+def test_an_optimizer_without_a_fused_kernel_works(app: App) -> None:
+    (app.folder / "extra" / "optimizer").mkdir(parents=True)
+    (app.folder / "extra/optimizer/rms.yaml").write_text("_target_: torch.optim.RMSprop\nlr: 0.001\n")
+    ended = app("--config-dir", "extra", "optimizer=rms", "trainer.epochs=1")
     assert ended.code == 0, ended.err
-    run = app.runs()[-1]
-    assert result(run)["parameters"] == 7840
-    assert checkpoint.load(run.model)["model"] == {"_target_": "mypackage.Linear", "bias": False}
+
+
+def test_a_bad_value_under_a_sweep_leaves_nothing(app: App) -> None:
+    ended = app("-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=bad", "trainer.epochs=0")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "trainer.epochs=0: must be at least 1" in ended.err
+    assert not (app.folder / "multirun" / "bad").exists()
+
+
+def test_a_bad_value_in_a_grid_is_in_its_result(app: App) -> None:
+    ended = app("-m", "optimizer.lr=-1,0.1", "trainer.epochs=1")
+    assert ended.code == 2
+    assert "optimizer.lr=-1.0: must be above 0" in ended.err
+    bad, good = (json.loads(path.read_text()) for path in sorted(app.folder.glob("multirun/*/*/*/result.json")))
+    assert (bad["status"], bad["reason"]) == ("failed", "InputError")
+    assert good["status"] == "completed"
 
 
 def test_a_grid_runs_every_combination(app: App) -> None:

@@ -231,6 +231,20 @@ def test_patience_counts_evaluations_without_a_better_accuracy() -> None:
     assert training.progress.best["epoch"] == 2
 
 
+def test_the_best_moment_by_loss_is_the_one_of_the_least_loss() -> None:
+    progress, model = Progress("val/loss"), nn.Linear(1, 1)
+    for loss, accuracy in [(0.5, 0.7), (0.3, 0.8), (0.4, 0.9)]:
+        progress.add({"val/loss": loss, "val/accuracy": accuracy}, model)
+    assert progress.best == {"val/loss": 0.3, "val/accuracy": 0.8}
+    assert progress.evaluations_since_best == 1
+
+
+def test_a_state_of_another_device_is_refused() -> None:
+    state = learner().state()
+    with pytest.raises(ValueError, match="made on cuda, this is cpu"):
+        learner().restore({**state, "device": "cuda"})
+
+
 def test_the_best_weights_are_those_of_the_best_moment() -> None:
     training, moments = Training(learner(), epochs=4), []
     training.accuracies = [0.1, 0.9, 0.3, 0.4]

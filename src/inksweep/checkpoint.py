@@ -3,6 +3,7 @@
 Both are read with `weights_only=True`: a file can hold tensors and plain values, never code.
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ FORMAT = 1
 
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write `content` (tensors and plain values) so that a reader never sees half of it."""
+    buffer = io.BytesIO()  # torch.save hides a full disk behind an error of its own
+    torch.save({"format": FORMAT, **content}, buffer)
     with replacing(path, "wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
+        file.write(buffer.getbuffer())
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -64,6 +67,6 @@ def load_model(path: Path | str, classes: Mapping[str, type[nn.Module]] = BUILT_
     try:
         model = classes[name](size=size, classes=len(class_names), **described)
         model.load_state_dict(state)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, RuntimeError, KeyError, ValueError) as error:
         raise InputError(f"{path}: its weights do not fit its description ({error})") from error
     return model.eval(), content

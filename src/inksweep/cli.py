@@ -86,22 +86,21 @@ def evaluate_again(arguments: argparse.Namespace) -> None:
 
     Exit code 1 if an accuracy differs from the recorded one.
     """
-    folder: Path = arguments.folder
-    configs = (RunDir(folder).config, WinnerDir(folder).config)
-    stored = next((path for path in configs if path.is_file()), None)
-    if stored is None:
-        raise InputError(f"{folder}: no run directory or winner (it has no .hydra/config.yaml or config.yaml)")
-
     from functools import partial
 
     from omegaconf import DictConfig, OmegaConf
 
     from inksweep import checkpoint, config, data, evaluation
 
-    model, about = checkpoint.load_model(folder / "model.pt")
-    settings = OmegaConf.merge(OmegaConf.load(stored), OmegaConf.from_dotlist(arguments.overrides))
-    assert isinstance(settings, DictConfig)
-    conf = config.parse(settings)
+    folder: Path = arguments.folder
+    run, winner = RunDir(folder), WinnerDir(folder)
+    if not run.config.is_file() and not winner.config.is_file():
+        raise InputError(f"{folder}: no run directory or winner (it has no .hydra/config.yaml or config.yaml)")
+    settings = config.stored(run) if run.config.is_file() else config.load_yaml(winner.config)
+    merged = OmegaConf.merge(settings, OmegaConf.from_dotlist(arguments.overrides))
+    assert isinstance(merged, DictConfig)
+    conf = config.parse(merged)
+    model, about = checkpoint.load_model(run.model)
     preprocess = about["preprocess"]
     to_input = partial(data.to_input, mean=preprocess["mean"], std=preprocess["std"])
     splits, differs = data.load(conf.data), False

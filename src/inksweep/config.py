@@ -16,7 +16,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from inksweep.errors import InputError
+from inksweep.errors import InputError, need
 from inksweep.paths import RunDir
 
 # What a `_target_` in a config may name. Extend it in train.py: a config file cannot extend it by itself.
@@ -84,11 +84,6 @@ class Keep(Enum):
     last = "last"
 
 
-def _need(good: bool, key: str, value: object, allowed: str) -> None:
-    if not good:
-        raise InputError(f"{key}={value}: must be {allowed}")
-
-
 def _finite(value: float) -> bool:
     return math.isfinite(value)
 
@@ -131,28 +126,28 @@ class DataConfig:
     eval_batch_size: int = MISSING
 
     def __post_init__(self) -> None:
-        _need(bool(self.name) and Path(self.name).name == self.name, "data.name", self.name, "a plain folder name")
-        _need(len(self.classes) >= 2, "data.classes", self.classes, "at least two names")
+        need(bool(self.name) and Path(self.name).name == self.name, "data.name", self.name, "a plain folder name")
+        need(len(self.classes) >= 2, "data.classes", self.classes, "at least two names")
         for key in ("train_images", "test_images", "batch_size", "eval_batch_size", "size"):
-            _need(getattr(self, key) >= 1, f"data.{key}", getattr(self, key), "at least 1")
-        _need(
+            need(getattr(self, key) >= 1, f"data.{key}", getattr(self, key), "at least 1")
+        need(
             1 <= self.val_size < self.train_images,
             "data.val_size",
             self.val_size,
             f"from 1 to {self.train_images - 1} ({self.name} has {self.train_images} training images)",
         )
-        _need(_finite(self.mean), "data.mean", self.mean, "a finite number")
-        _need(_finite(self.std) and self.std > 0, "data.std", self.std, "a finite number above 0")
-        _need(self.fit is None or 1 <= self.fit <= self.size, "data.fit", self.fit, f"null or 1 to {self.size}")
+        need(_finite(self.mean), "data.mean", self.mean, "a finite number")
+        need(_finite(self.std) and self.std > 0, "data.std", self.std, "a finite number above 0")
+        need(self.fit is None or 1 <= self.fit <= self.size, "data.fit", self.fit, f"null or 1 to {self.size}")
         available = self.train_images - self.val_size
-        _need(
+        need(
             self.train_limit is None or 1 <= self.train_limit <= available,
             "data.train_limit",
             self.train_limit,
             f"null or from 1 to {available}",
         )
         train_size = self.train_limit or available
-        _need(
+        need(
             self.batch_size <= train_size,
             "data.batch_size",
             self.batch_size,
@@ -178,9 +173,9 @@ class MLPConfig:
     dropout: float = MISSING
 
     def __post_init__(self) -> None:
-        _need(bool(self.hidden), "model.hidden", self.hidden, "a list of at least one width, such as [256]")
-        _need(all(width >= 1 for width in self.hidden), "model.hidden", self.hidden, "widths of at least 1")
-        _need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
+        need(bool(self.hidden), "model.hidden", self.hidden, "a list of at least one width, such as [256]")
+        need(all(width >= 1 for width in self.hidden), "model.hidden", self.hidden, "widths of at least 1")
+        need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
 
 
 @dataclass
@@ -199,10 +194,10 @@ class CNNConfig:
     dropout: float = MISSING
 
     def __post_init__(self) -> None:
-        _need(bool(self.channels), "model.channels", self.channels, "a list of at least one number, such as [32,64]")
-        _need(all(n >= 1 for n in self.channels), "model.channels", self.channels, "numbers of at least 1")
-        _need(self.kernel >= 1 and self.kernel % 2 == 1, "model.kernel", self.kernel, "an odd number: 1, 3, 5, ...")
-        _need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
+        need(bool(self.channels), "model.channels", self.channels, "a list of at least one number, such as [32,64]")
+        need(all(n >= 1 for n in self.channels), "model.channels", self.channels, "numbers of at least 1")
+        need(self.kernel >= 1 and self.kernel % 2 == 1, "model.kernel", self.kernel, "an odd number: 1, 3, 5, ...")
+        need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
 
 
 @dataclass
@@ -216,8 +211,8 @@ class OptimizerConfig:
     weight_decay: float = MISSING
 
     def __post_init__(self) -> None:
-        _need(_finite(self.lr) and self.lr > 0, "optimizer.lr", self.lr, "above 0")
-        _need(
+        need(_finite(self.lr) and self.lr > 0, "optimizer.lr", self.lr, "above 0")
+        need(
             _finite(self.weight_decay) and self.weight_decay >= 0,
             "optimizer.weight_decay",
             self.weight_decay,
@@ -235,8 +230,8 @@ class SGDConfig(OptimizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _need(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "at least 0 and below 1")
-        _need(
+        need(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "at least 0 and below 1")
+        need(
             not (self.nesterov and self.momentum == 0),
             "optimizer.nesterov",
             self.nesterov,
@@ -256,8 +251,8 @@ class AdamConfig(OptimizerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         good = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
-        _need(good, "optimizer.betas", self.betas, "two numbers, each at least 0 and below 1")
-        _need(_finite(self.eps) and self.eps > 0, "optimizer.eps", self.eps, "above 0")
+        need(good, "optimizer.betas", self.betas, "two numbers, each at least 0 and below 1")
+        need(_finite(self.eps) and self.eps > 0, "optimizer.eps", self.eps, "above 0")
 
 
 @dataclass
@@ -283,8 +278,8 @@ class StepConfig:
     factor: float = MISSING
 
     def __post_init__(self) -> None:
-        _need(self.every_epochs > 0, "scheduler.every_epochs", self.every_epochs, "above 0")
-        _need(0 < self.factor <= 1, "scheduler.factor", self.factor, "above 0 and at most 1")
+        need(self.every_epochs > 0, "scheduler.every_epochs", self.every_epochs, "above 0")
+        need(0 < self.factor <= 1, "scheduler.factor", self.factor, "above 0 and at most 1")
 
 
 @dataclass
@@ -296,8 +291,8 @@ class CosineConfig:
     final_factor: float = MISSING
 
     def __post_init__(self) -> None:
-        _need(self.warmup_epochs >= 0, "scheduler.warmup_epochs", self.warmup_epochs, "0 or above")
-        _need(0 <= self.final_factor <= 1, "scheduler.final_factor", self.final_factor, "from 0 to 1")
+        need(self.warmup_epochs >= 0, "scheduler.warmup_epochs", self.warmup_epochs, "0 or above")
+        need(0 <= self.final_factor <= 1, "scheduler.final_factor", self.final_factor, "from 0 to 1")
 
 
 @dataclass
@@ -311,9 +306,9 @@ class OneCycleConfig:
     final_factor: float = MISSING
 
     def __post_init__(self) -> None:
-        _need(0 < self.peak_at < 1, "scheduler.peak_at", self.peak_at, "above 0 and below 1")
+        need(0 < self.peak_at < 1, "scheduler.peak_at", self.peak_at, "above 0 and below 1")
         for key in ("start_factor", "final_factor"):
-            _need(0 <= getattr(self, key) <= 1, f"scheduler.{key}", getattr(self, key), "from 0 to 1")
+            need(0 <= getattr(self, key) <= 1, f"scheduler.{key}", getattr(self, key), "from 0 to 1")
 
 
 @dataclass
@@ -337,10 +332,10 @@ class AffineConfig:
     scale: float = MISSING
 
     def __post_init__(self) -> None:
-        _need(0 <= self.degrees <= 180, "augment.degrees", self.degrees, "from 0 to 180")
-        _need(0 <= self.shear_degrees < 90, "augment.shear_degrees", self.shear_degrees, "at least 0 and below 90")
-        _need(self.shift_pixels >= 0, "augment.shift_pixels", self.shift_pixels, "0 or above")
-        _need(0 <= self.scale < 1, "augment.scale", self.scale, "at least 0 and below 1")
+        need(0 <= self.degrees <= 180, "augment.degrees", self.degrees, "from 0 to 180")
+        need(0 <= self.shear_degrees < 90, "augment.shear_degrees", self.shear_degrees, "at least 0 and below 90")
+        need(self.shift_pixels >= 0, "augment.shift_pixels", self.shift_pixels, "0 or above")
+        need(0 <= self.scale < 1, "augment.scale", self.scale, "at least 0 and below 1")
 
 
 @dataclass
@@ -374,21 +369,21 @@ class TrainerConfig:
     resume: str | None = MISSING
 
     def __post_init__(self) -> None:
-        _need(self.epochs >= 1, "trainer.epochs", self.epochs, "at least 1")
-        _need(
+        need(self.epochs >= 1, "trainer.epochs", self.epochs, "at least 1")
+        need(
             0 < self.evaluate_every_epochs <= self.epochs,
             "trainer.evaluate_every_epochs",
             self.evaluate_every_epochs,
             f"above 0 and at most trainer.epochs={self.epochs}",
         )
-        _need(0 <= self.label_smoothing < 1, "trainer.label_smoothing", self.label_smoothing, "at least 0 and below 1")
-        _need(self.clip_norm is None or self.clip_norm > 0, "trainer.clip_norm", self.clip_norm, "null or above 0")
+        need(0 <= self.label_smoothing < 1, "trainer.label_smoothing", self.label_smoothing, "at least 0 and below 1")
+        need(self.clip_norm is None or self.clip_norm > 0, "trainer.clip_norm", self.clip_norm, "null or above 0")
         good_decay = self.ema_decay is None or 0 < self.ema_decay < 1
-        _need(good_decay, "trainer.ema_decay", self.ema_decay, "null or between 0 and 1")
-        _need(self.patience is None or self.patience >= 1, "trainer.patience", self.patience, "null or at least 1")
-        _need(self.threads is None or self.threads >= 1, "trainer.threads", self.threads, "null or at least 1")
+        need(good_decay, "trainer.ema_decay", self.ema_decay, "null or between 0 and 1")
+        need(self.patience is None or self.patience >= 1, "trainer.patience", self.patience, "null or at least 1")
+        need(self.threads is None or self.threads >= 1, "trainer.threads", self.threads, "null or at least 1")
         float16_off_gpu = self.precision is Precision.float16 and self.device is Device.cpu
-        _need(not float16_off_gpu, "trainer.precision", "float16", "bfloat16 or float32 with trainer.device=cpu")
+        need(not float16_off_gpu, "trainer.precision", "float16", "bfloat16 or float32 with trainer.device=cpu")
 
 
 @dataclass
@@ -407,17 +402,24 @@ class Config:
     seed: int = MISSING
 
     def __post_init__(self) -> None:
-        _need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")
-        _need(self.objective in OBJECTIVES, "objective", self.objective, f"one of {', '.join(OBJECTIVES)}")
+        need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")
+        need(self.objective in OBJECTIVES, "objective", self.objective, f"one of {', '.join(OBJECTIVES)}")
         warmup = getattr(self.scheduler, "warmup_epochs", 0)
-        _need(
+        need(
             warmup < self.trainer.epochs,
             "scheduler.warmup_epochs",
             warmup,
             f"below trainer.epochs={self.trainer.epochs}",
         )
+        batch_norm = getattr(self.model, "norm", None) is Norm.batch
+        need(
+            not (batch_norm and self.data.batch_size == 1),
+            "data.batch_size",
+            1,
+            "at least 2 with model.norm=batch: a batch of one has no deviation",
+        )
         if isinstance(self.model, CNNConfig):
-            _need(
+            need(
                 2 ** len(self.model.channels) <= 2 * self.data.size,
                 "model.channels",
                 self.model.channels,
@@ -454,7 +456,7 @@ def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
     if resume is None:
         return fresh
     typed = [line for line in _root_.hydra.overrides.task if not line.startswith("trainer.resume=")]
-    _need(not typed, "trainer.resume", resume, f"alone, the run keeps its own settings; leave out {' '.join(typed)}")
+    need(not typed, "trainer.resume", resume, f"alone, the run keeps its own settings; leave out {' '.join(typed)}")
     return str(resumable(resume).root)
 
 
@@ -476,6 +478,30 @@ def resumable(path: str) -> RunDir:
     if run.result.is_file() and json.loads(run.result.read_text(encoding="utf-8")).get("status") == "completed":
         raise InputError(f"trainer.resume={path}: this run is complete; nothing is left to do")
     return run
+
+
+def stored(run: RunDir) -> DictConfig:
+    """Return the config that a run was made of, its `data.root` resolved against the folder it was typed in.
+
+    Raises:
+        InputError: a file of it is missing or no YAML.
+    """
+    cfg, hydra = (load_yaml(path) for path in (run.config, run.hydra))
+    cwd = OmegaConf.select(hydra, "hydra.runtime.cwd")
+    if cwd is not None and OmegaConf.select(cfg, "data.root") is not None:
+        cfg.data.root = str(Path(cwd) / cfg.data.root)
+    return cfg
+
+
+def load_yaml(path: Path) -> DictConfig:
+    """Read a stored config; InputError names a file that is broken."""
+    try:
+        loaded = OmegaConf.load(path)
+    except Exception as error:  # whatever YAML or OmegaConf makes of a broken file
+        raise InputError(f"{path}: cannot be read ({error}); restore it or begin a new run") from error
+    if not isinstance(loaded, DictConfig):
+        raise InputError(f"{path}: is not the config of a run; restore it or begin a new run")
+    return loaded
 
 
 def parse(cfg: DictConfig) -> Config:

@@ -26,6 +26,12 @@ class Diverged(ArithmeticError):
     """Loss or a metric became infinite or not a number; the message names it and the epoch."""
 
 
+def need(good: bool, key: str, value: object, allowed: str) -> None:
+    """Raise InputError for the value of a config key unless it is `good`; `allowed` completes "must be ..."."""
+    if not good:
+        raise InputError(f"{key}={value}: must be {allowed}")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest of `known`, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

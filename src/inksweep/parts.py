@@ -16,6 +16,9 @@ from inksweep.errors import InputError
 from inksweep.optim import parameter_groups
 from inksweep.training import Learner
 
+# Optimizers that can update all parameters in one kernel on CPU and CUDA.
+FUSED = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW", "torch.optim.Adagrad")
+
 
 def build_learner(conf: Config, place: torch.device) -> Learner:
     """Build all that learns from the config, on device `place`.
@@ -57,13 +60,13 @@ def build(group: str, node: Any, **arguments: Any) -> Any:
     described = plain(node)
     try:
         return instantiate(described, **arguments, _execution_whitelist_=TRUSTED, _convert_="all")
-    except InstantiationException as error:
+    except (InstantiationException, TypeError, ValueError) as error:
         raise InputError(f"{group}: {described.get('_target_')} cannot be built: {_reason(error)}") from error
 
 
-def _reason(error: InstantiationException) -> str:
-    cause = error.__cause__
-    if cause is not None:
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ or error
+    if not isinstance(cause, InstantiationException):
         return f"{type(cause).__name__}: {cause}"
     said = str(error).splitlines()[0]
     return f"{said} Add its package to TRUSTED in train.py." if "execution whitelist" in said else said
@@ -72,7 +75,7 @@ def _reason(error: InstantiationException) -> str:
 def _build_optimizer(node: Any, model: nn.Module, place: torch.device) -> Optimizer:
     groups = parameter_groups(model, plain(node).get("weight_decay", 0.0))
     arguments: dict[str, Any] = {"params": groups}
-    if plain(node)["_target_"].startswith("torch.optim.") and place.type in ("cpu", "cuda"):
+    if plain(node)["_target_"] in FUSED and place.type in ("cpu", "cuda"):
         arguments["fused"] = True  # one kernel for all parameters; same result
     optimizer = build("optimizer", node, **arguments)
     if not isinstance(optimizer, Optimizer):

@@ -21,6 +21,11 @@ class RunDir:
         return self.root / ".hydra" / "config.yaml"
 
     @property
+    def hydra(self) -> Path:
+        """Hydra's own settings for this run, with the folder in which it was started."""
+        return self.root / ".hydra" / "hydra.yaml"
+
+    @property
     def overrides(self) -> Path:
         """What was typed on the command line, a YAML list."""
         return self.root / ".hydra" / "overrides.yaml"
@@ -46,9 +51,9 @@ class RunDir:
         return self.root / "checkpoint.pt"
 
     @property
-    def figures(self) -> Path:
-        """Pictures, when asked for."""
-        return self.root / "figures"
+    def lock(self) -> Path:
+        """Held by the process that writes here."""
+        return self.root / ".lock"
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,10 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # A full disk does not say which file it was.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

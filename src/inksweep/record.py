@@ -4,6 +4,7 @@ import csv
 import functools
 import importlib.metadata
 import json
+import math
 import platform
 import subprocess
 import traceback
@@ -38,9 +39,15 @@ def write_metrics(run: RunDir, rows: Iterable[dict[str, float]]) -> None:
 def write_result(run: RunDir, result: dict[str, Any]) -> None:
     """Write `result.json`: how the run ended."""
     with replacing(run.result) as file:
-        # NaN is no JSON: a metric that is none is null.
-        json.dump({"schema_version": SCHEMA_VERSION, **result}, file, indent=2, allow_nan=False)
+        json.dump(_json_value({"schema_version": SCHEMA_VERSION, **result}), file, indent=2, allow_nan=False)
         file.write("\n")
+
+
+def _json_value(value: Any) -> Any:
+    """Return `value` with null for numbers that JSON does not have: infinite ones and NaN."""
+    if isinstance(value, dict):
+        return {key: _json_value(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def describe_error(error: BaseException) -> dict[str, str]:

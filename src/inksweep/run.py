@@ -3,20 +3,22 @@
 import logging
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import get_original_cwd
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from inksweep import checkpoint, console, data, device, evaluation, record
-from inksweep.config import Config, Keep, parse, plain
+from inksweep.config import Config, Keep, parse, plain, stored
 from inksweep.errors import Diverged, InputError
 from inksweep.models import parameter_count
 from inksweep.parts import build_learner
@@ -89,36 +91,54 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
         Diverged: the loss became infinite or not a number.
     """
     out = RunDir(Path(HydraConfig.get().runtime.output_dir))
-    conf = _settings(cfg, out)
-    outcome = Outcome(conf.objective, _facts(conf))
-    try:
-        with outcome.timed("total"):
-            _train_and_score(conf, out, outcome, reporter or Unwatched())
-    except BaseException as error:
-        outcome.fail(error)
-        if outcome.reason == "interrupted":
-            log.info("interrupted; go on with: python train.py trainer.resume=%s", shlex.quote(shown(out.root)))
-        raise
-    finally:
-        record.write_result(out, outcome.as_result())
-    if outcome.status == "completed" and not conf.trainer.keep_checkpoint:
-        out.checkpoint.unlink(missing_ok=True)
+    outcome = Outcome(str(OmegaConf.select(cfg, "objective")), _facts(cfg))
+    with _owned(out):
+        try:
+            conf = _settings(cfg, out)
+            with outcome.timed("total"):
+                _train_and_score(conf, out, outcome, reporter or Unwatched())
+        except BaseException as error:
+            outcome.fail(error)
+            # A trial of a sweep is not to be resumed behind the sweep's back.
+            if outcome.reason == "interrupted" and HydraConfig.get().mode is RunMode.RUN:
+                log.info("interrupted; go on with: python train.py trainer.resume=%s", shlex.quote(shown(out.root)))
+            raise
+        finally:
+            record.write_result(out, outcome.as_result())
+        if outcome.status == "completed" and not conf.trainer.keep_checkpoint:
+            out.checkpoint.unlink(missing_ok=True)
     return outcome
+
+
+@contextmanager
+def _owned(out: RunDir) -> Iterator[None]:
+    """Hold the run directory; the kernel lets go of it for a process that dies."""
+    lock = FileLock(out.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{shown(out.root)}: another process is writing this run; wait for it or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Reporter) -> None:
     facts = outcome.facts
+    outcome.objective_name, facts["seed"] = conf.objective, conf.seed
     with outcome.timed("startup"):
         place = device.pick(conf.trainer.device.value)
         facts["threads"], facts["device"] = device.set_threads(conf.trainer.threads), device.describe(place)
-        device.make_repeatable(place, conf.seed)
     with outcome.timed("data"):
         splits = data.load(conf.data)
         train_set, val_set, test_set = (part.to(place) for part in (splits.train, splits.val, splits.test))
     with outcome.timed("startup"):
+        # After the data: preparing it may draw random numbers, and is done only once.
+        device.make_repeatable(place, conf.seed)
         learner = build_learner(conf, place)
         facts["parameters"] = parameter_count(learner.model)
-        progress = _restored(learner, out) if conf.trainer.resume else Progress()
+        progress = _restored(learner, out, outcome) if conf.trainer.resume else Progress(conf.objective)
         order = data.IndexBatches(len(train_set), conf.data.batch_size, conf.seed, place)
         loader = data.loader(train_set, order)
         plan = Plan(conf.trainer.epochs, len(order), conf.trainer.evaluate_every_epochs, conf.trainer.patience)
@@ -138,27 +158,36 @@ def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Repo
         outcome.seconds["train"] = row["seconds"]
         log.info(console.line(row, plan.epochs))
         record.write_metrics(out, progress.rows)
-        checkpoint.save(out.checkpoint, {"learner": learner.state(), "progress": vars(progress)})
+        state = {"learner": learner.state(), "progress": vars(progress), "seconds": dict(outcome.seconds)}
+        checkpoint.save(out.checkpoint, state)
 
     name = type(learner.model).__name__
     counts = f"{facts['parameters']:,} parameters, {len(train_set):,} training images"
     log.info("%s, %s, %s, %d threads -> %s", name, counts, place, facts["threads"], shown(out.root))
-    outcome.reason = train(
-        learner, plan, batches, partial(score, digits=val_set), progress, reporter, after_evaluation, console.bar
-    )
+    validate = partial(score, digits=val_set)
+    outcome.reason = train(learner, plan, batches, validate, progress, reporter, after_evaluation, console.bar)
     outcome.status = STATUS_OF_REASON.get(outcome.reason, "stopped")
-    if outcome.status == "pruned" or not progress.rows:
-        return
+    if outcome.status != "pruned" and progress.rows:
+        _keep(conf, out, outcome, learner, progress, partial(score, digits=test_set))
 
+
+def _keep(
+    conf: Config,
+    out: RunDir,
+    outcome: Outcome,
+    learner: Learner,
+    progress: Progress,
+    test: Callable[[nn.Module], dict[str, float]],
+) -> None:
+    """Score and save the best weights or the last ones: metrics and weights are of the same moment."""
     kept = progress.rows[-1]
     if conf.trainer.keep is Keep.best and progress.best is not None:
         kept = progress.best
         learner.evaluated.load_state_dict(progress.best_weights)
-    test = score(learner.evaluated, test_set)
     outcome.metrics = {
         "val/loss": kept["val/loss"],
         "val/accuracy": kept["val/accuracy"],
-        **{f"test/{name}": value for name, value in test.items()},
+        **{f"test/{name}": value for name, value in test(learner.evaluated).items()},
     }
     save_model(out.model, learner.evaluated, conf, outcome.metrics)
     accuracies = "val/accuracy {val/accuracy:.2%}  test/accuracy {test/accuracy:.2%}".format(**outcome.metrics)
@@ -184,21 +213,23 @@ def _settings(cfg: DictConfig, out: RunDir) -> Config:
         return parse(cfg)
     if Path(resume).resolve() != out.root.resolve():
         raise InputError(f"trainer.resume={resume}: only for a single run, without -m")
-    stored = OmegaConf.load(out.config)
-    assert isinstance(stored, DictConfig)
-    stored.trainer.resume = resume
-    return parse(stored)
+    settings = stored(out)
+    settings.trainer.resume = resume
+    return parse(settings)
 
 
-def _restored(learner: Learner, out: RunDir) -> Progress:
-    """Put `learner` where its last checkpoint was; return the evaluations up to then."""
+def _restored(learner: Learner, out: RunDir, outcome: Outcome) -> Progress:
+    """Put `learner` where its last checkpoint was; return the evaluations up to then, count on from its seconds."""
     if not out.checkpoint.is_file():
         log.info("%s: there is no checkpoint yet; beginning anew", shown(out.root))
-        return Progress()
-    stored = checkpoint.load(out.checkpoint)
+        return Progress(outcome.objective_name)
+    saved = checkpoint.load(out.checkpoint)
     try:
-        learner.restore(stored["learner"])
-        progress = Progress(**stored["progress"])
+        learner.restore(saved["learner"])
+        progress = Progress(**saved["progress"])
+        outcome.seconds["total"] = sum(saved["seconds"].values())
+        for phase, seconds in saved["seconds"].items():
+            outcome.seconds[phase] = outcome.seconds.get(phase, 0.0) + seconds
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{out.checkpoint}: does not fit this run ({error}); begin a new one") from error
     log.info("%s: going on after epoch %g", shown(out.root), progress.last("epoch"))
@@ -214,12 +245,12 @@ def _status_of(error: BaseException) -> tuple[str, str]:
     return "failed", "oom" if device.is_out_of_memory(error) else type(error).__name__
 
 
-def _facts(conf: Config) -> dict[str, Any]:
+def _facts(cfg: DictConfig) -> dict[str, Any]:
     """Return what is known of a run before it starts."""
     words = list(HydraConfig.get().overrides.task)
     return {
         "parameters": None,
-        "seed": conf.seed,
+        "seed": OmegaConf.select(cfg, "seed"),
         "threads": None,
         "device": None,
         "command": shlex.join(["python", "train.py", *words]),

@@ -121,8 +121,9 @@ class Learner:
         factor = self.schedule(epoch)
         for group, peak in zip(self.optimizer.param_groups, self.peak_lrs, strict=True):
             group["lr"] = peak * factor
+        inputs = self.to_input(images, self.generator)  # in full precision: 16 bits misplace pixels
         with self.autocast():
-            loss = self.criterion(self.forward(self.to_input(images, self.generator)), labels)
+            loss = self.criterion(self.forward(inputs), labels)
         for parameter in self.parameters:  # what zero_grad() does, at a tenth of its time
             parameter.grad = None
         self.scaler.scale(loss).backward()
@@ -140,6 +141,7 @@ class Learner:
         """Return tensors and plain values from which `restore` continues to the same bits."""
         return {
             "step": self.step,
+            "device": self.device.type,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -150,7 +152,9 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to the moment when `state` was taken."""
+        """Go back to the moment when `state` was taken; ValueError if that was on another kind of device."""
+        if state["device"] != self.device.type:
+            raise ValueError(f"it was made on {state['device']}, this is {self.device.type}: the bits would differ")
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -165,10 +169,15 @@ class Learner:
 
 @dataclass
 class Progress:
-    """What the evaluations have shown so far."""
+    """What the evaluations have shown so far.
 
+    Args:
+        objective: the column by which a row is better: `val/accuracy`, more is better, or `val/loss`, less is better.
+    """
+
+    objective: str = "val/accuracy"
     rows: list[Row] = field(default_factory=list)
-    # The best row by validation accuracy, and the weights of that moment.
+    # The best row by the objective, and the weights of that moment.
     best: Row | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     evaluations_since_best: int = 0
@@ -180,11 +189,15 @@ class Progress:
     def add(self, row: Row, model: nn.Module) -> None:
         """Take in an evaluation of `model`; the first of equals stays the best."""
         self.rows.append(row)
-        if self.best is None or row["val/accuracy"] > self.best["val/accuracy"]:
+        if self.best is None or self._better(row, self.best):
             self.best, self.evaluations_since_best = row, 0
             self.best_weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         else:
             self.evaluations_since_best += 1
+
+    def _better(self, row: Row, than: Row) -> bool:
+        sign = -1 if self.objective == "val/loss" else 1
+        return sign * row[self.objective] > sign * than[self.objective]
 
 
 def train(

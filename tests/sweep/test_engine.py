@@ -178,10 +178,18 @@ def test_failures_of_an_earlier_start_are_forgiven(sweep):
 
 
 def test_a_users_error_ends_the_sweep_at_once_and_is_told(sweep):
+    # The first trial of a start: further ones would most likely not run either.
     loop = engine(sweep, FakeSlots([InputError("model.hidden=[]: must be a list")]), rate=1.0)
     with pytest.raises(InputError, match=r"model\.hidden"):
         loop.run()
     assert [trial.state for trial in loop.study.trials] == [TrialState.FAIL]
+
+
+def test_a_users_error_in_a_later_trial_is_one_failure_among_the_rest(sweep):
+    # A corner of the space that cannot be used must not end a night's work.
+    loop = engine(sweep, FakeSlots([0.1, InputError("model.channels: fewer blocks"), 0.3]), n_trials=3, rate=0.5)
+    assert loop.run() == "n_trials"
+    assert [trial.state.name for trial in loop.study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
 
 
 def test_an_interrupted_trial_is_repeated_by_the_next_start(sweep):

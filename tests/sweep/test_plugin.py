@@ -131,12 +131,13 @@ def test_kill_loses_one_trial_which_is_repeated_with_its_parameters(app):
     assert summary(app)["trials"] == {"complete": 3, "pruned": 0, "fail": 0, "running": 0, "waiting": 0, "lost": 1}
 
 
-def test_ctrl_c_saves_the_winner_and_exits_130(app):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_a_schedulers_end_save_the_winner(app, number, code):
     (app / "app.py").write_text(APP.replace("time.sleep(cfg.sleep)", "time.sleep(60 if out.name == '1' else 0)"))
     sweep = subprocess.Popen([sys.executable, "app.py", "-m"], cwd=app, stdout=subprocess.DEVNULL)
     wait_for(lambda: (app / "ran.txt").exists() and len(ran(app)) == 2)
-    sweep.send_signal(signal.SIGINT)
-    assert sweep.wait(timeout=20) == 130
+    sweep.send_signal(number)
+    assert sweep.wait(timeout=20) == code
     assert summary(app)["stop_reason"] == "interrupted"
     assert "Trial 0" in (app / "night/winner/README.md").read_text()
 

@@ -41,6 +41,14 @@ def test_the_winner_holds_what_is_needed_to_use_and_repeat_it(sweep):
     assert saved.model.read_bytes() == b"weights"
 
 
+def test_a_winner_outlives_the_folder_of_its_trial(sweep):
+    frozen = trial(sweep)
+    winner.save(sweep, frozen, "night", "train.py")
+    shutil.rmtree(sweep.trial(0).root)
+    saved = winner.save(sweep, frozen, "night", "train.py")
+    assert names(saved.root) == ["README.md", "config.yaml", "model.pt", "result.json"]
+
+
 def test_a_trial_of_another_app_leaves_out_what_it_does_not_have(sweep):
     frozen = trial(sweep, model=None)
     sweep.trial(0).result.unlink()

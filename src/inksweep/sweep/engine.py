@@ -94,6 +94,7 @@ class Engine:
         self.stop_reason: str | None = None
         self._running: dict[int, Trial] = {}
         self._failures: list[Exception] = []
+        self._told = 0
 
     def run(self) -> str:
         """Ask, run and tell until a stop rule holds and nothing runs any more.
@@ -102,7 +103,8 @@ class Engine:
             The stop reason: `target`, `n_trials` or `failures`.
 
         Raises:
-            InputError: a trial cannot run because of what the user gave; further ones would not either.
+            InputError: the first trial of this start cannot run because of what the user gave. For a later one that is
+                a failure like others: a corner of the space that cannot be used.
             Exception: too many trials failed; that of the last one.
         """
         self.stop_reason = self._rule_that_holds()
@@ -139,8 +141,9 @@ class Engine:
             trial.set_user_attr(REASON, told.reason)
         self._tell_study(trial, told.state, told.value)
         self.on_tell(self.study.get_trials(deepcopy=False)[done.number], done.seconds)
-        if isinstance(told.error, InputError):
+        if isinstance(told.error, InputError) and self._told == 0:
             raise told.error
+        self._told += 1
         if told.error is not None:
             self._failures.append(told.error)
 

@@ -15,12 +15,11 @@ from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, TPESamplerConfig
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from inksweep.errors import InputError
+from inksweep.errors import InputError, need
 
 
 def _need(good: bool, key: str, value: object, allowed: str) -> None:
-    if not good:
-        raise InputError(f"hydra.sweeper.{key}={value}: must be {allowed}")
+    need(good, f"hydra.sweeper.{key}", value, allowed)
 
 
 @dataclass
@@ -124,7 +123,14 @@ class InksweepSweeper(Sweeper):
 
         assert self.config is not None
         assert self.launcher is not None
-        session.run(self.config, self.conf, arguments, self.launcher, lambda job: self.validate_batch_is_legal([job]))
+        session.run(self.config, self.conf, arguments, self.launcher, self._check_job)
+
+    def _check_job(self, overrides: list[str]) -> None:
+        """Compose the config of a job; resolving its run directory lets our own app check every value."""
+        assert self.config is not None
+        assert self.hydra_context is not None
+        job = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        _ = job.hydra.run.dir
 
 
 store = ConfigStore.instance()

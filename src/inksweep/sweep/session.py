@@ -66,7 +66,7 @@ def run(
         reason = "error"
         try:
             reason = engine.run()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             reason = "interrupted"
             raise
         finally:
@@ -103,7 +103,7 @@ def _conclude(study: Study, sweep: SweepDir, rules: Rules, reason: str) -> None:
         "n_trials": f"all {rules.n_trials} trials are done",
         "failures": f"too many trials failed (hydra.sweeper.max_failure_rate={rules.max_failure_rate:g})",
         "interrupted": "interrupted; the same command with the same study name goes on",
-        "error": "a trial cannot run",
+        "error": "it could not go on",
     }
     log.info("sweep %s ends: %s", study.study_name, why[reason])
     best = incumbent(study)

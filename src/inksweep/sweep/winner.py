@@ -1,5 +1,6 @@
 """The winner: what the incumbent left, copied to `winner/` with a card that says what it is."""
 
+import logging
 import os
 import shlex
 import shutil
@@ -13,6 +14,8 @@ from optuna.trial import FrozenTrial
 from inksweep.paths import SweepDir, WinnerDir, shown
 from inksweep.sweep.trial import metrics
 
+log = logging.getLogger(__name__)
+
 HOW_TO_LOAD = """\
 ```python
 from inksweep.checkpoint import load_model
@@ -24,7 +27,7 @@ print(about["classes"], about["preprocess"])  # pictures: (n, 1, size, size), fr
 
 
 def save(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> WinnerDir:
-    """Put `trial` in `winner/`; a reader sees the old winner or this one, never half of it.
+    """Put `trial` in `winner/`; a reader sees the old winner, for an instant none, or this one: never half of it.
 
     Files that the trial does not have (other apps write no model.pt) are left out.
 
@@ -37,6 +40,9 @@ def save(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> Winne
     for leftover in sweep.root.glob(".winner.*"):
         shutil.rmtree(leftover)
     run, winner = sweep.trial(trial.number), sweep.winner
+    if winner.root.exists() and not run.root.exists():
+        log.warning("%s: its trial's folder %s is gone; it stays as it is", shown(winner.root), shown(run.root))
+        return winner
     text = card(sweep, trial, study, program)
     if winner.card.is_file() and winner.card.read_text(encoding="utf-8") == text:
         return winner
@@ -93,7 +99,7 @@ def command(sweep: SweepDir, trial: FrozenTrial, program: str) -> str:
 def _swap(new: Path, old: Path) -> None:
     """Put the folder `new` in the place of `old`, which may exist."""
     if old.exists():
-        aside = Path(tempfile.mkdtemp(dir=old.parent, prefix=".winner."))
+        aside = new.with_name(f"{new.name}.old")  # matches what `save` clears away
         old.replace(aside)
         new.replace(old)
         shutil.rmtree(aside)
@@ -102,5 +108,5 @@ def _swap(new: Path, old: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -439,6 +440,10 @@ def test_an_optimizer_without_a_fused_kernel_works(app: App) -> None:
     (app.folder / "extra/optimizer/rms.yaml").write_text("_target_: torch.optim.RMSprop\nlr: 0.001\n")
     ended = app("--config-dir", "extra", "optimizer=rms", "trainer.epochs=1")
     assert ended.code == 0, ended.err
+    # The command that a result names is whole.
+    command = shlex.split(result(app.runs()[0])["command"])
+    assert command[:4] == ["python", "train.py", "--config-dir", str(app.folder / "extra")]
+    assert app.plain(*command[2:]).code == 0
 
 
 def test_a_bad_value_under_a_sweep_leaves_nothing(app: App) -> None:

@@ -247,7 +247,9 @@ def _status_of(error: BaseException) -> tuple[str, str]:
 
 def _facts(cfg: DictConfig) -> dict[str, Any]:
     """Return what is known of a run before it starts."""
-    words = list(HydraConfig.get().overrides.task)
+    hydra = HydraConfig.get()
+    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    words = [*(word for folder in folders for word in ("--config-dir", folder)), *hydra.overrides.task]
     return {
         "parameters": None,
         "seed": OmegaConf.select(cfg, "seed"),

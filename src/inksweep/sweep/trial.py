@@ -28,10 +28,17 @@ class TrialTask:
             return math.nan
 
 
-def metrics(run: RunDir) -> dict[str, float]:
-    """Return what a trial measured; nothing if it left no result.json, as the trials of other apps."""
+def result(run: RunDir) -> dict[str, Any]:
+    """Return a trial's result.json; nothing if it left none, as the trials of other apps, or a broken one."""
     try:
-        found = json.loads(run.result.read_text(encoding="utf-8"))["metrics"]
-        return {name: float(value) for name, value in found.items() if value is not None}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        found = json.loads(run.result.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
+
+
+def metrics(run: RunDir) -> dict[str, float]:
+    """Return what a trial measured, without what is no number."""
+    found = result(run).get("metrics")
+    numbers = found.items() if isinstance(found, dict) else ()
+    return {name: float(value) for name, value in numbers if isinstance(value, int | float)}

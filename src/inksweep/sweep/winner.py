@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 from inksweep.paths import SweepDir, WinnerDir, shown
-from inksweep.sweep.trial import metrics
+from inksweep.sweep.trial import metrics, result
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,9 @@ def card(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> str:
 
 
 def command(sweep: SweepDir, trial: FrozenTrial, program: str) -> str:
-    """Return the command, quoted for a shell, that trains `trial` again."""
+    """Return the command, quoted for a shell, that trains `trial` again: the one its result.json names, if any."""
+    if recorded := result(sweep.trial(trial.number)).get("command"):
+        return str(recorded)
     path = sweep.trial(trial.number).overrides
     overrides: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else []
     return shlex.join(["python", program, *overrides])

@@ -21,11 +21,11 @@ $(BIN)/.installed: pyproject.toml
 sweep: install  ## search until the best model exceeds 90% test accuracy, save it
 	$(BIN)/python train.py -m hydra/sweeper=optuna
 
-test: install  ## all tests, those on the full MNIST included
-	$(BIN)/python -m pytest
+test: test-quick  ## all tests; those on the full MNIST one after the other, as each uses every core
+	$(BIN)/python -m pytest -m full
 
-test-quick: install  ## the tests that need no data set
-	$(BIN)/python -m pytest -m "not full"
+test-quick: install  ## the tests that need no data set, one process a core
+	$(BIN)/python -m pytest -n auto -m "not full"
 
 lint: install  ## style and types
 	$(BIN)/python -m ruff check .

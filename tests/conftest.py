@@ -1,8 +1,12 @@
 """What every test file shares: a few hundred real digits, and a way to compose a config over them."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+# Before torch is imported anywhere: tests, and the processes they start, are many and small.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hydra import compose as hydra_compose

@@ -51,7 +51,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, monkeypatch: pyte
     torch.save({"format": 1, "state_dict": Bomb()}, "model.pt")
     with pytest.raises(InputError, match=r"model\.pt: cannot be read as saved weights"):
         checkpoint.load_model(Path("model.pt"))
-    Path("plain.pt").write_bytes(pickle.dumps(Bomb()))
+    Path("plain.pt").write_bytes(pickle.dumps(Bomb(), protocol=2))
     with pytest.raises(InputError, match=r"plain\.pt"):
         checkpoint.load_model(Path("plain.pt"))
     assert not Path("exploded").exists()

@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "inksweep"
 # What each room may import of the others. A room in this list may also import what its own imports may.
 ROOMS = {
     "errors": [],
-    "paths": [],
+    "paths": ["errors"],
     "console": [],
     "models": [],
     "optim": [],

@@ -1,10 +1,13 @@
 import errno
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from inksweep.paths import RunDir, SweepDir, replacing
+from inksweep.errors import InputError
+from inksweep.paths import RunDir, SweepDir, held, replacing
 
 
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -68,3 +71,28 @@ def test_names_are_those_of_the_documented_format() -> None:
     assert sweep.trial(7) == RunDir(Path("multirun/night/7"))
     assert sweep.trial(7).model == Path("multirun/night/7/model.pt")
     assert sweep.winner.model == Path("multirun/night/winner/model.pt")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from inksweep.paths import held
+with held(Path(sys.argv[1]), "taken"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_holds_a_lock_and_a_killed_one_no_longer(tmp_path: Path) -> None:
+    lock = tmp_path / "night" / ".lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="taken"), held(lock, "taken"):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with held(lock, "taken"):
+        pass

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from inksweep.errors import InputError
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -110,6 +112,11 @@ class SweepDir:
         return self.root / "optimization_results.yaml"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that runs the sweep."""
+        return self.root / ".lock"
+
+    @property
     def winner(self) -> WinnerDir:
         """The chosen model."""
         return WinnerDir(self.root / "winner")
@@ -123,6 +130,27 @@ def shown(path: Path) -> str:
     """Return `path` as a user in the current folder would type it."""
     path, here = path.resolve(), Path.cwd().resolve()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+@contextmanager
+def held(lock: Path, refusal: str) -> Iterator[None]:
+    """Hold the file `lock` during the block; the kernel lets go of it for a process that dies.
+
+    Raises:
+        InputError: another process holds it; `refusal` is the message.
+    """
+    from filelock import FileLock, Timeout
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    kernel_lock = FileLock(lock)
+    try:
+        kernel_lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(refusal) from None
+    try:
+        yield
+    finally:
+        kernel_lock.release()
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import get_original_cwd
@@ -22,7 +21,7 @@ from inksweep.config import Config, Keep, parse, plain, stored
 from inksweep.errors import Diverged, InputError
 from inksweep.models import parameter_count
 from inksweep.parts import build_learner
-from inksweep.paths import RunDir, shown
+from inksweep.paths import RunDir, held, shown
 from inksweep.training import Batch, Learner, Plan, Progress, Reporter, Row, Unwatched, train
 
 log = logging.getLogger(__name__)
@@ -92,7 +91,7 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
     """
     out = RunDir(Path(HydraConfig.get().runtime.output_dir))
     outcome = Outcome(str(OmegaConf.select(cfg, "objective")), _facts(cfg))
-    with _owned(out):
+    with held(out.lock, f"{shown(out.root)}: another process is writing this run; wait for it or stop it"):
         try:
             conf = _settings(cfg, out)
             with outcome.timed("total"):
@@ -108,20 +107,6 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
         if outcome.status == "completed" and not conf.trainer.keep_checkpoint:
             out.checkpoint.unlink(missing_ok=True)
     return outcome
-
-
-@contextmanager
-def _owned(out: RunDir) -> Iterator[None]:
-    """Hold the run directory; the kernel lets go of it for a process that dies."""
-    lock = FileLock(out.lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{shown(out.root)}: another process is writing this run; wait for it or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Reporter) -> None:

@@ -1,7 +1,4 @@
-"""The study on disk: its journal, its owner, and what a dead process leaves."""
-
-import subprocess
-import sys
+"""The study on disk: its journal, and what a dead process leaves."""
 
 import optuna
 import pytest
@@ -12,17 +9,7 @@ from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep import sampler
 from inksweep.sweep.declaration import declare
-from inksweep.sweep.study import check_space, finished, incumbent, open_study, owned, repair
-
-HOLD = """
-import sys
-from pathlib import Path
-from inksweep.paths import SweepDir
-from inksweep.sweep.study import owned
-with owned(SweepDir(Path(sys.argv[1]))):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+from inksweep.sweep.study import check_space, finished, incumbent, open_study, repair
 
 
 @pytest.fixture
@@ -89,19 +76,6 @@ def test_a_database_holds_a_study_too(sweep):
     url = f"sqlite:///{sweep.root}/study.db"
     tell(open_study(sweep, "night", url, "minimize"), 0.25)
     assert [trial.value for trial in open_study(sweep, "night", url, "minimize").trials] == [0.25]
-
-
-def test_one_process_owns_a_sweep_and_a_killed_one_no_longer(sweep):
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, sweep.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(InputError, match="another process is running this sweep"), owned(sweep):
-            pass
-    finally:
-        holder.kill()
-        holder.communicate()
-    with owned(sweep):
-        pass
 
 
 def test_a_lost_trial_is_failed_and_repeated_with_its_parameters_under_a_new_number(sweep):

@@ -14,14 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import Trial
 
-from inksweep.paths import SweepDir, shown
+from inksweep.paths import SweepDir, held, shown
 from inksweep.sweep import sampler, winner
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target
 from inksweep.sweep.plugin import InksweepSweeperConf
 from inksweep.sweep.report import Report, write_settings
 from inksweep.sweep.slots import LauncherSlot
-from inksweep.sweep.study import check_space, finished, incumbent, open_study, owned, repair, without_password
+from inksweep.sweep.study import check_space, finished, incumbent, open_study, repair, without_password
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def run(
     # A misspelt key, in whichever branch, is one message now, before anything is written.
     for job in space.examples():
         compose(job)
-    with owned(sweep):
+    with held(sweep.lock, f"{sweep.root}: another process is running this sweep; wait for it or stop it"):
         study = open_study(sweep, conf.study_name, conf.storage, conf.direction_name)
         check_space(study, space)
         study.sampler = sampler.build(config.hydra.sweeper.sampler, space, len(study.get_trials(deepcopy=False)))

@@ -1,12 +1,9 @@
-"""The study: opened or begun, owned by one process, and repaired of what a dead process left."""
+"""The study: opened or begun, and repaired of what a dead process left."""
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -25,25 +22,6 @@ LOST = "lost"
 REPEATS = "repeats"
 # On a trial that did not complete: why.
 REASON = "reason"
-
-
-@contextmanager
-def owned(sweep: SweepDir) -> Iterator[None]:
-    """Hold the sweep directory: no other process works in it meanwhile. The kernel lets go of it for a dead process.
-
-    Raises:
-        InputError: another process holds it.
-    """
-    sweep.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(sweep.root / ".owner.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{sweep.root}: another process is running this sweep; wait for it or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def open_study(sweep: SweepDir, name: str | None, storage: str | None, direction: str) -> Study:

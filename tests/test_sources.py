@@ -154,22 +154,6 @@ def test_a_second_run_uses_what_is_there(prepared_root: Path, caplog: pytest.Log
     assert not caplog.messages
 
 
-def test_a_run_on_verified_files_does_not_import_torchvision(prepared_root: Path) -> None:
-    code = (
-        "import sys, conftest\nfrom inksweep.data import load\n"
-        f"load(conftest.compose_config(conftest.tiny({str(prepared_root)!r})).data)\n"
-        "print('torchvision' in sys.modules)"
-    )
-    # It costs seconds.
-    assert in_process(code).stdout.strip() == "False"
-
-
-def in_process(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=60
-    )
-
-
 def test_settings_that_shape_the_bytes_have_a_folder_each(tiny_root: Path) -> None:
     conf = settings(tiny_root)
     first, second = prepare(conf), prepare(replace(conf, split_seed=1))

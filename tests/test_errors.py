@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -51,11 +52,26 @@ def test_with_full_error_the_traceback_is_kept(monkeypatch: pytest.MonkeyPatch) 
     assert os.environ["HYDRA_FULL_ERROR"] == "1"
 
 
-def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_and_signals_are_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
     with one_line_errors():
-        pass
+        assert signal.getsignal(signal.SIGTERM) != before
     assert "HYDRA_FULL_ERROR" not in os.environ
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_command_may_run_in_another_thread() -> None:
+    done: list[str] = []
+
+    def command() -> None:
+        with one_line_errors():
+            done.append("ran")
+
+    thread = threading.Thread(target=command)
+    thread.start()
+    thread.join()
+    assert done == ["ran"]
 
 
 def test_a_request_to_end_unwinds_the_program() -> None:

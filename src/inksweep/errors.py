@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -45,8 +46,8 @@ def one_line_errors() -> Iterator[None]:
     Exit codes: 2 for a user error, 1 for a training that diverged or a fault of ours, 130 for Ctrl-C, 143 for SIGTERM.
     """
     outermost = _full_error_typed.get() is None
-    if outermost:
-        signal.signal(signal.SIGTERM, _end)
+    handles = outermost and threading.current_thread() is threading.main_thread()  # others may set no handler
+    before = signal.signal(signal.SIGTERM, _end) if handles else None
     typed = os.environ.get("HYDRA_FULL_ERROR") if outermost else _full_error_typed.get()
     token = _full_error_typed.set(typed or "")
     # Hydra prints and exits by itself unless this is set; we need the exception.
@@ -63,6 +64,8 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(1 if isinstance(error, Diverged) else 2)
     finally:
         _full_error_typed.reset(token)
+        if handles:
+            signal.signal(signal.SIGTERM, before)
         if outermost:
             os.environ.pop("HYDRA_FULL_ERROR")
             if typed is not None:

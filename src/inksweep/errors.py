@@ -23,6 +23,10 @@ class InputError(ValueError):
     """A value or file given by the user cannot be used; the message names it and says what to do."""
 
 
+class Unavailable(Exception):
+    """One way to get something did not work; the message says why, the next way is tried."""
+
+
 class Diverged(ArithmeticError):
     """Loss or a metric became infinite or not a number; the message names it and the epoch."""
 
@@ -70,6 +74,12 @@ def one_line_errors() -> Iterator[None]:
             os.environ.pop("HYDRA_FULL_ERROR")
             if typed is not None:
                 os.environ["HYDRA_FULL_ERROR"] = typed
+
+
+def last_line(reason: object) -> str:
+    """Return the last line of a message, where tools say what went wrong, at most 200 characters of it."""
+    lines = str(reason).strip().splitlines()
+    return lines[-1].strip()[:200] if lines else ""
 
 
 def _end(number: int, frame: object) -> None:

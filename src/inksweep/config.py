@@ -475,8 +475,13 @@ def resumable(path: str) -> RunDir:
     run = RunDir(Path(path))
     if not run.config.is_file():
         raise InputError(f"trainer.resume={path}: no run directory (it has no .hydra/config.yaml)")
-    if run.result.is_file() and json.loads(run.result.read_text(encoding="utf-8")).get("status") == "completed":
-        raise InputError(f"trainer.resume={path}: this run is complete; nothing is left to do")
+    if run.result.is_file():
+        try:
+            status = json.loads(run.result.read_text(encoding="utf-8"))["status"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{run.result}: cannot be read ({error!r}); delete it to resume this run") from error
+        if status == "completed":
+            raise InputError(f"trainer.resume={path}: this run is complete; nothing is left to do")
     return run
 
 

@@ -33,9 +33,10 @@ def build_learner(conf: Config, place: torch.device) -> Learner:
         model.to(memory_format=torch.channels_last)
     augment, mean, std = build("augment", conf.augment), conf.data.mean, conf.data.std
 
-    def to_input(images: Tensor, generator: Generator) -> Tensor:
-        if isinstance(augment, Identity):  # one pass over the pictures fewer
-            return data.to_input(images, mean, std)
+    def plain_input(images: Tensor, generator: Generator) -> Tensor:
+        return data.to_input(images, mean, std)  # one pass over the pictures instead of three
+
+    def augmented_input(images: Tensor, generator: Generator) -> Tensor:
         pictures: Tensor = augment(data.scaled(images), generator)
         return (pictures - mean).div_(std)
 
@@ -43,7 +44,7 @@ def build_learner(conf: Config, place: torch.device) -> Learner:
         model,
         _build_optimizer(conf.optimizer, model, place),
         partial(build("scheduler", conf.scheduler, _partial_=True), epochs=trainer.epochs),
-        to_input,
+        plain_input if isinstance(augment, Identity) else augmented_input,
         nn.CrossEntropyLoss(label_smoothing=trainer.label_smoothing),
         place,
         autocast=partial(device.autocast, place, trainer.precision.value),

@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from inksweep import config
+from inksweep import config, trial
 from inksweep.errors import one_line_errors
 
 # What a `_target_` in a config may name. Add your own package here: (*config.TRUSTED, "mypackage.*").
@@ -17,13 +17,13 @@ config.register()
 
 
 @hydra.main(config_path="conf", config_name="config", execution_whitelist=TRUSTED)
-def main(cfg: DictConfig) -> float:
-    """Train once and return the objective."""
+def main(cfg: DictConfig) -> float | list[float]:
+    """Train once, within hearing of the sweep that asked for it, and return the objective."""
     from inksweep.run import run  # imports torch: `--help` does without
 
     # A run of its own ends here with its one line; the error of one job among many is its sweeper's to handle.
     with one_line_errors() if HydraConfig.get().mode is RunMode.RUN else nullcontext():
-        return run(cfg).objective
+        return run(cfg, trial.Reporter(cfg.objective)).objective
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_the_groups_hold_what_is_promised() -> None:
     assert options("optimizer") == ["adam", "adamw", "sgd"]
     assert options("scheduler") == ["cosine", "none", "onecycle", "step"]
     assert options("augment") == ["affine", "none"]
-    assert options("experiment") == ["accurate", "quick"]
+    assert options("experiment") == ["accurate", "lht_mnist", "quick"]
 
 
 def test_a_group_becomes_its_dataclass(compose: Compose) -> None:
@@ -66,7 +66,17 @@ BAD = [
     ("data.std=0", "data.std=0.0: must be a finite number above 0"),
     ("data.name=../up", "data.name=../up: must be a plain folder name"),
     ("seed=-1", "seed=-1: must be from 0"),
-    ("objective=test/accuracy", "objective=test/accuracy: must be one of val/accuracy, val/loss"),
+    ("objective=test/accuracy", "objective=test/accuracy: must be one of val/accuracy, val/loss, alone or first"),
+    ("objective=val/acuracy", "first in a list; did you mean 'val/accuracy'?"),
+    ("objective=parameters", "objective=parameters: must be one of val/accuracy, val/loss, alone or first in a list"),
+    ("objective=null", "objective=None: must be one of"),
+    ("objective=3", "objective=3: must be one of"),
+    ("objective={a:1}", "objective={'a': 1}: must be one of"),
+    ("objective=[]", "objective=[]: must be one of"),
+    ("objective=[parameters,val/loss]", "=['parameters', 'val/loss']: must be one of val/accuracy, val/loss, alone"),
+    ("objective=[val/loss,paramters]", "'paramters' is none of them; did you mean 'parameters'?"),
+    ("objective=[val/loss,test/accuracy]", "must be made of val/accuracy, val/loss, parameters, seconds/train, and"),
+    ("objective=[val/loss,val/accuracy,val/loss]", "must be without repetition, and 'val/loss' stands twice"),
 ]
 BAD_WITH_GROUP = [
     (["optimizer=adamw", "optimizer.betas=[0.9]"], "optimizer.betas=[0.9]: must be two numbers"),
@@ -124,6 +134,7 @@ def test_the_neighbours_of_the_limits_are_let_in(compose: Compose) -> None:
         "trainer.ema_decay=0.5",
         "optimizer.weight_decay=0",
         "seed=0",
+        "objective=[val/loss,val/accuracy,seconds/train,parameters]",
     ]:
         compose([typed])
     compose(["model=cnn", "model.channels=[1,1,1,1,1]", "model.kernel=1"])
@@ -147,14 +158,62 @@ def test_a_config_read_back_from_yaml_is_the_same(compose: Compose) -> None:
     assert read_back == compose([])
 
 
-def plain_default():
+@pytest.mark.parametrize(
+    "typed, names, directions",
+    [
+        ("val/accuracy", ["val/accuracy"], "maximize"),
+        ("val/loss", ["val/loss"], "minimize"),
+        ("[val/loss]", ["val/loss"], "minimize"),  # a list of one is the name
+        ("[val/accuracy,val/loss]", ["val/accuracy", "val/loss"], ["maximize", "minimize"]),
+        (
+            "[val/accuracy,parameters,seconds/train]",
+            ["val/accuracy", "parameters", "seconds/train"],
+            ["maximize", "minimize", "minimize"],
+        ),
+    ],
+)
+def test_an_objective_or_several_and_the_way_each_should_go(
+    compose: Compose, typed: str, names: list[str], directions: str | list[str]
+) -> None:
+    assert compose([f"objective={typed}"]).objectives == names
+    composed = plain_default(f"objective={typed}")
+    composed.direction = "${inksweep.direction:}"
+    assert OmegaConf.to_container(composed, resolve=True)["direction"] == directions
+
+
+@pytest.mark.parametrize("objective", [None, [], 3, "val/acuracy"])
+def test_a_direction_leaves_it_to_the_check_to_refuse_an_objective(objective: object) -> None:
+    config.register()
+    composed = OmegaConf.create({"objective": objective, "direction": "${inksweep.direction:}"})
+    assert composed.direction == "maximize"
+
+
+def test_the_lightning_hydra_template_experiment_is_its_example(compose: Compose) -> None:
+    conf = compose(["experiment=lht_mnist"])
+    assert (conf.model.hidden, conf.model.norm, conf.model.activation) == (
+        [64, 128, 64],
+        config.Norm.batch,
+        config.Activation.relu,
+    )
+    assert (type(conf.optimizer), conf.optimizer.lr, conf.optimizer.weight_decay) == (config.AdamConfig, 0.001, 0.0)
+    assert isinstance(conf.scheduler, config.ConstantConfig)
+    assert (conf.data.batch_size, conf.data.val_size, conf.data.train_size) == (128, 5000, 55000)
+    assert conf.trainer.epochs == 10
+
+
+def test_the_width_of_one_layer_can_be_set_alone(compose: Compose) -> None:
+    conf = compose(["experiment=lht_mnist", "model.hidden.0=256", "model.hidden.2=32"])
+    assert conf.model.hidden == [256, 128, 32]
+
+
+def plain_default(*overrides: str):
     """The default config as a run directory stores it: plain YAML, no types."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
     config.register()
     with initialize_config_dir(str(CONF)):
-        return OmegaConf.create(OmegaConf.to_yaml(hydra_compose("config")))
+        return OmegaConf.create(OmegaConf.to_yaml(hydra_compose("config", list(overrides))))
 
 
 def test_enums_leave_as_the_words_that_were_typed(compose: Compose) -> None:

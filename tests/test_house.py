@@ -29,7 +29,8 @@ ROOMS = {
     "parts": ["config", "errors", "data", "device", "augment", "optim", "training"],
     "run": ["parts", "config", "errors", "paths", "checkpoint", "console", "data", "device", "evaluation", "models",
             "record", "training"],
-    "sweep": ["config", "errors", "paths"],
+    "trial": [],
+    "sweep": ["config", "errors", "paths", "trial"],
     "cli": ["parts", "config", "errors", "paths", "checkpoint", "data", "evaluation", "figures", "augment"],
     "__init__": [],
 }  # fmt: skip

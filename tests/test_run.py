@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import runpy
 import shlex
@@ -19,8 +20,9 @@ import yaml
 from filelock import FileLock
 
 from conftest import REPOSITORY, tiny
-from inksweep import checkpoint, data, evaluation
+from inksweep import checkpoint, data, evaluation, trial
 from inksweep.paths import RunDir
+from inksweep.run import Outcome
 
 QUICK = ["trainer.epochs=3", "model.hidden=[16]", "trainer.threads=1", "trainer.device=cpu"]
 
@@ -137,6 +139,118 @@ def test_keep_best_scores_the_weights_it_saves_and_keep_last_the_last(app: App) 
     assert max(accuracies) > accuracies[-1], "the case is not wild enough to tell the two apart"
     assert result(best)["metrics"]["val/accuracy"] == max(accuracies)
     assert result(last)["metrics"]["val/accuracy"] == accuracies[-1]
+
+
+class Sweep:
+    """A sweep that listens, and says `word` from report number `after` on."""
+
+    def __init__(self, word: str = "", after: int = 99) -> None:
+        self.word, self.after, self.heard = word, after, []
+
+    def report(self, step: int, value: float, total: int | None) -> None:
+        self.heard.append((step, value, total))
+
+    def should_stop(self) -> str | None:
+        return self.word if len(self.heard) >= self.after else None
+
+
+def column(run: RunDir, name: str) -> list[float]:
+    with run.metrics.open() as file:
+        return [float(row[name]) for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("objective, name", [("val/accuracy",) * 2, ("[val/loss,parameters]", "val/loss")])
+def test_a_sweep_hears_each_evaluation_by_the_first_objective(app: App, objective: str, name: str) -> None:
+    with trial.watched_by(sweep := Sweep()):
+        ended = app(f"objective={objective}")
+    assert ended.code == 0, ended.err
+    (run,) = app.runs()
+    assert sweep.heard == [(number, value, 3) for number, value in enumerate(column(run, name), start=1)]
+    assert result(run)["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "word, status", [("pruned", "pruned"), ("target", "stopped"), ("interrupted", "stopped"), ("told", "stopped")]
+)
+def test_a_run_that_its_sweep_ends_leaves_at_once(
+    app: App, monkeypatch: pytest.MonkeyPatch, word: str, status: str
+) -> None:
+    scored = []
+    metrics = evaluation.metrics
+    monkeypatch.setattr("inksweep.evaluation.metrics", lambda *given: scored.append(len(given[1])) or metrics(*given))
+    with trial.watched_by(Sweep(word, after=2)):
+        ended = app()
+    assert ended.code == 0, ended.err
+    assert f"{status} ({word}) after epoch 2 of 3" in ended.out
+    (run,) = app.runs()
+    told = result(run)
+    assert (told["status"], told["reason"], told["error"]) == (status, word, None)
+    # the last evaluation is what is known; the test split was not looked at
+    last = {name: column(run, name)[-1] for name in ("val/loss", "val/accuracy")}
+    assert told["metrics"] == last
+    assert told["objective"] == {"name": "val/accuracy", "value": last["val/accuracy"]}
+    assert scored == [100, 100]  # the validation pictures, twice
+    assert not run.model.exists()
+
+
+def test_a_run_that_is_to_end_before_it_begins_says_so(app: App) -> None:
+    with trial.watched_by(Sweep("target", after=0)):
+        ended = app("objective=[val/loss,parameters,seconds/train]")
+    assert ended.code == 0, ended.err
+    told = result(app.runs()[0])
+    assert (told["status"], told["reason"], told["metrics"]) == ("stopped", "target", {})
+    assert [each["value"] for each in told["objectives"]] == [None, 784 * 16 + 16 + 16 * 10 + 10, None]
+
+
+def test_a_word_after_the_last_evaluation_comes_too_late(app: App) -> None:
+    with trial.watched_by(Sweep("target", after=3)):
+        app()
+    (run,) = app.runs()
+    assert (result(run)["status"], result(run)["reason"]) == ("completed", None)
+    assert run.model.is_file()
+    assert "test/accuracy" in result(run)["metrics"]
+
+
+def test_several_objectives_are_all_in_the_result(app: App) -> None:
+    app("objective=[val/loss,parameters,seconds/train]")
+    (run,) = app.runs()
+    told = result(run)
+    assert told["objective"] == {"name": "val/loss", "value": min(column(run, "val/loss"))}
+    assert told["objectives"] == [
+        told["objective"],
+        {"name": "parameters", "value": 784 * 16 + 16 + 16 * 10 + 10},
+        {"name": "seconds/train", "value": pytest.approx(told["seconds"]["train"], abs=1e-3)},
+    ]
+
+
+def test_a_list_of_one_objective_is_the_name(app: App) -> None:
+    app("objective=[val/loss]", "trainer.epochs=1")
+    told = result(app.runs()[0])
+    assert told["objective"] == {"name": "val/loss", "value": told["metrics"]["val/loss"]}
+    assert "objectives" not in told
+
+
+def test_what_a_run_returns_is_a_number_or_one_for_each_objective() -> None:
+    facts = {"parameters": 7}
+    metrics = {"val/loss": 0.5, "val/accuracy": 0.9}
+    one = Outcome(["val/loss"], facts, metrics=metrics)
+    several = Outcome(["val/accuracy", "parameters", "seconds/train"], facts, metrics=metrics)
+    assert one.objective == 0.5
+    assert several.objective[:2] == [0.9, 7.0]
+    assert all(isinstance(value, float) for value in several.objective)
+    # what was not measured is no number, in its place
+    assert math.isnan(several.objective[2])
+    assert math.isnan(Outcome(["val/loss"], facts).objective)
+
+
+def test_a_resumed_run_keeps_its_several_objectives(app: App) -> None:
+    killed(app, "SIGKILL", 2, "objective=[val/loss,parameters]")
+    (run,) = app.runs()
+    ended = app.plain(f"trainer.resume={run.root}")
+    assert ended.code == 0, ended.err
+    assert [each["name"] for each in result(run)["objectives"]] == ["val/loss", "parameters"]
+    # the weights kept are those of the least loss
+    assert result(run)["objective"]["value"] == min(column(run, "val/loss"))
 
 
 def test_the_same_seed_gives_equal_weights_and_another_does_not(app: App) -> None:
@@ -479,6 +593,14 @@ def test_a_bad_value_in_a_grid_is_in_its_result(app: App) -> None:
     assert good["status"] == "completed"
 
 
+@pytest.mark.parametrize("objective", ["[]", "null", "parameters"])
+def test_a_bad_objective_in_a_grid_is_in_its_result(app: App, objective: str) -> None:
+    ended = app("-m", f"objective={objective}", "trainer.epochs=1")
+    assert ended.code == 2
+    (told,) = (json.loads(path.read_text()) for path in app.folder.glob("multirun/*/*/*/result.json"))
+    assert (told["status"], told["reason"], told["objective"]["value"]) == ("failed", "InputError", None)
+
+
 def test_a_grid_runs_every_combination(app: App) -> None:
     ended = app("-m", "optimizer=sgd,adam", "seed=1,2", "trainer.epochs=1")
     assert ended.code == 0, ended.err
@@ -501,6 +623,27 @@ def test_a_sweep_moves_its_objective_the_right_way(app: App, objective: str, dir
     # a thousand times the learning rate is the better one, by either measure
     best = yaml.safe_load((study / "winner" / "config.yaml").read_text())
     assert best["optimizer"]["lr"] == 0.1
+
+
+def test_the_search_of_the_lightning_hydra_template_runs(app: App) -> None:
+    words = [word for word in [*tiny(app.root), "trainer.threads=1"] if not word.startswith("data.batch_size=")]
+    ended = app.plain(
+        "-m", "hydra/sweeper=optuna", "hydra/sweeper/space=lht_mnist", "hydra/sweeper/sampler=tpe",
+        "hydra.sweeper.study_name=lht", "hydra.sweeper.sampler.seed=1234", "hydra.sweeper.n_trials=2",
+        "hydra.sweeper.target=null", *words, "trainer.epochs=1",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    study = app.folder / "multirun" / "lht"
+    for number in (0, 1):
+        made_of = yaml.safe_load((study / str(number) / ".hydra" / "config.yaml").read_text())
+        assert made_of["model"]["norm"] == "batch"  # the experiment reached the trial
+        first, second, third = made_of["model"]["hidden"]
+        assert {first, second} <= {64, 128, 256}
+        assert third in {32, 64, 128, 256}
+        assert made_of["data"]["batch_size"] in {32, 64, 128, 256}
+        assert 1e-4 <= made_of["optimizer"]["lr"] <= 0.1
+        assert made_of["trainer"]["epochs"] == 1  # what is typed wins over the experiment
+        assert json.loads((study / str(number) / "result.json").read_text())["status"] == "completed"
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"], ["-sc", "query=bash"]])

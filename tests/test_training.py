@@ -208,8 +208,8 @@ class Stopper(Unwatched):
     def __init__(self, after: int) -> None:
         self.after, self.heard = after, []
 
-    def report(self, step, metrics) -> None:
-        self.heard.append((step, metrics["val/accuracy"]))
+    def report(self, step, metrics, total) -> None:
+        self.heard.append((step, metrics["val/accuracy"], total))
 
     def should_stop(self) -> str | None:
         return "pruned" if len(self.heard) >= self.after else None
@@ -218,8 +218,38 @@ class Stopper(Unwatched):
 def test_the_reporter_hears_every_evaluation_and_can_stop() -> None:
     training, reporter = Training(learner(), epochs=5), Stopper(2)
     assert training.run(reporter) == "pruned"
-    assert reporter.heard == [(row["step"], row["val/accuracy"]) for row in training.rows]
-    assert len(training.rows) == 2
+    first, second = (row["val/accuracy"] for row in training.rows)
+    assert reporter.heard == [(1, first, 5), (2, second, 5)]
+
+
+def test_reports_count_evaluations_whatever_the_size_of_a_batch() -> None:
+    heard = []
+    for batch_size in (8, 32):
+        training, reporter = Training(learner(), epochs=2, every=0.5), Stopper(99)
+        training.order = IndexBatches(len(training.set), batch_size, seed=1)
+        training.plan = Plan(2, len(training.order), 0.5)
+        training.run(reporter)
+        heard.append([(step, total) for step, _, total in reporter.heard])
+    assert heard[0] == heard[1] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_resumed_training_counts_its_reports_on() -> None:
+    training, stopping, going_on = Training(learner(), epochs=4), Stopper(3), Stopper(99)
+    training.run(stopping)
+    assert training.run(going_on) is None
+    assert [(step, total) for step, _, total in stopping.heard + going_on.heard] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_reporter_is_not_asked_after_the_last_evaluation() -> None:
+    training, reporter = Training(learner(), epochs=3), Stopper(3)
+    assert training.run(reporter) is None
+    assert len(reporter.heard) == 3
+
+
+def test_a_reporter_that_says_stop_at_once_costs_no_training() -> None:
+    training = Training(learner(), epochs=3)
+    assert training.run(Stopper(0)) == "pruned"
+    assert (training.learner.step, training.rows) == (0, [])
 
 
 def test_patience_counts_evaluations_without_a_better_accuracy() -> None:

@@ -7,7 +7,7 @@ whose `__post_init__` checks ranges and combinations before any data is read. No
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from inksweep.errors import InputError, need
+from inksweep.errors import InputError, nearest, need
 from inksweep.paths import RunDir
 
 # What a `_target_` in a config may name. Extend it in train.py: a config file cannot extend it by itself.
@@ -32,7 +32,15 @@ TRUSTED = (
     "optuna.pruners.*",
 )
 
-OBJECTIVES = ("val/accuracy", "val/loss")
+# What a run may be judged by, and where it should go. The first two are measured at every evaluation: one of them
+# stands alone or first, because it decides which weights are kept, when patience ends and what a pruner compares.
+DIRECTIONS = {
+    "val/accuracy": "maximize",
+    "val/loss": "minimize",
+    "parameters": "minimize",
+    "seconds/train": "minimize",
+}
+FIRST_OBJECTIVES = ("val/accuracy", "val/loss")
 
 
 class Activation(Enum):
@@ -396,14 +404,15 @@ class Config:
     scheduler: Any = MISSING
     augment: Any = MISSING
     trainer: TrainerConfig = MISSING
-    # The metric that a run returns, of the validation split. The test split is not among them.
-    objective: str = MISSING
+    # What a run returns and a sweep ranks by: val/accuracy or val/loss, of the validation split, or a list that begins
+    # with one of them and goes on with others, `parameters` (their number) and `seconds/train`. Never the test split.
+    objective: Any = MISSING
     # Seed of weights, order of pictures, dropout and augmentation.
     seed: int = MISSING
 
     def __post_init__(self) -> None:
         need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")
-        need(self.objective in OBJECTIVES, "objective", self.objective, f"one of {', '.join(OBJECTIVES)}")
+        _check_objectives(self.objective)
         warmup = getattr(self.scheduler, "warmup_epochs", 0)
         need(
             warmup < self.trainer.epochs,
@@ -425,6 +434,29 @@ class Config:
                 self.model.channels,
                 f"fewer blocks: each halves the picture of {self.data.size} pixels",
             )
+
+    @property
+    def objectives(self) -> list[str]:
+        """Names of all objectives, the one that decides first."""
+        return objective_names(self.objective)
+
+
+def objective_names(objective: object) -> list[str]:
+    """Return the names in `objective`, a name or a list of names; not checked."""
+    if isinstance(objective, Sequence) and not isinstance(objective, str):
+        return [str(name) for name in objective]
+    return [str(objective)]
+
+
+def _check_objectives(objective: object) -> None:
+    names = objective_names(objective)
+    first = names[0] if names else ""
+    allowed = f"one of {', '.join(FIRST_OBJECTIVES)}, alone or first in a list"
+    need(first in FIRST_OBJECTIVES, "objective", objective, allowed + nearest(first, FIRST_OBJECTIVES))
+    for number, name in enumerate(names):
+        known = f"made of {', '.join(DIRECTIONS)}, and {name!r} is none of them{nearest(name, DIRECTIONS)}"
+        need(name in DIRECTIONS, "objective", objective, known)
+        need(name not in names[:number], "objective", objective, f"without repetition, and {name!r} stands twice")
 
 
 # The groups whose schema depends on the option chosen: group -> option -> schema.
@@ -465,9 +497,11 @@ def _output_subdir(*, _root_: DictConfig) -> str:
     return ".hydra" if OmegaConf.select(_root_, "trainer.resume") is None else ".hydra/resumed"
 
 
-def _direction(*, _root_: DictConfig) -> str:
-    """Return where a sweep's objective should go: accuracy up, loss down."""
-    return "minimize" if OmegaConf.select(_root_, "objective") == "val/loss" else "maximize"
+def _direction(*, _root_: DictConfig) -> str | list[str]:
+    """Return where a sweep's objective should go, accuracy up, all else down; a list for several objectives."""
+    names = objective_names(OmegaConf.select(_root_, "objective")) or [""]
+    directions = [DIRECTIONS.get(name, "maximize") for name in names]  # a wrong name is refused by `parse`
+    return directions if len(directions) > 1 else directions[0]
 
 
 def resumable(path: str) -> RunDir:

@@ -28,8 +28,13 @@ def usable_cores() -> int:
 
 
 def set_threads(threads: int | None) -> int:
-    """Let torch compute with so many CPU threads (null: one a core); return the number."""
-    torch.set_num_threads(threads or usable_cores())
+    """Let torch compute with so many CPU threads; return the number.
+
+    None: as many as OMP_NUM_THREADS says, which is how the slots of a sweep share the cores; without it, one a core.
+    """
+    # Torch reads the variable itself, but only when it is imported, and that may have been in another process.
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    torch.set_num_threads(threads or (int(given) if given.isdecimal() and int(given) else usable_cores()))
     return torch.get_num_threads()
 
 

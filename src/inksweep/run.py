@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from inksweep import checkpoint, console, data, device, evaluation, record
-from inksweep.config import Config, Keep, parse, plain, stored
+from inksweep.config import Config, Keep, objective_names, parse, plain, stored
 from inksweep.errors import Diverged, InputError
 from inksweep.models import parameter_count
 from inksweep.parts import build_learner
@@ -27,7 +27,7 @@ from inksweep.training import Batch, Learner, Plan, Progress, Reporter, Row, Unw
 log = logging.getLogger(__name__)
 
 
-# What the word that ended a training early means for the run.
+# What the word that ended a training early means for the run. Any other word means `stopped`: the sweep ends.
 STATUS_OF_REASON = {None: "completed", "patience": "completed", "pruned": "pruned"}
 
 
@@ -35,7 +35,7 @@ STATUS_OF_REASON = {None: "completed", "patience": "completed", "pruned": "prune
 class Outcome:
     """How a run ended; becomes `result.json`."""
 
-    objective_name: str
+    objective_names: list[str]
     facts: dict[str, Any]
     status: str = "failed"
     reason: str | None = None
@@ -44,9 +44,11 @@ class Outcome:
     error: dict[str, str] | None = None
 
     @property
-    def objective(self) -> float:
-        """The number a sweep ranks by; not a number if there is none."""
-        return self.metrics.get(self.objective_name, float("nan"))
+    def objective(self) -> float | list[float]:
+        """What a sweep ranks by: a number, or one for each of several objectives; NaN for what is not known."""
+        known = [self._measured(name) for name in self.objective_names]
+        values = [float("nan") if value is None else float(value) for value in known]
+        return values[0] if len(values) == 1 else values
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -64,15 +66,22 @@ class Outcome:
 
     def as_result(self) -> dict[str, Any]:
         """Return the content of `result.json`."""
+        objectives = [{"name": name, "value": self._measured(name)} for name in self.objective_names]
         return {
             "status": self.status,
             "reason": self.reason,
-            "objective": {"name": self.objective_name, "value": self.metrics.get(self.objective_name)},
+            "objective": objectives[0] if objectives else {"name": None, "value": None},
+            **({"objectives": objectives} if len(objectives) > 1 else {}),
             "metrics": self.metrics,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
             **self.facts,
             "error": self.error,
         }
+
+    def _measured(self, name: str) -> float | None:
+        """Return the value of an objective, None if it is not known (yet)."""
+        others = {"parameters": self.facts.get("parameters"), "seconds/train": self.seconds.get("train")}
+        return others[name] if name in others else self.metrics.get(name)
 
 
 def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
@@ -90,7 +99,7 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
         Diverged: the loss became infinite or not a number.
     """
     out = RunDir(Path(HydraConfig.get().runtime.output_dir))
-    outcome = Outcome(str(OmegaConf.select(cfg, "objective")), _facts(cfg))
+    outcome = Outcome(objective_names(OmegaConf.select(cfg, "objective")), _facts(cfg))
     with held(out.lock, f"{shown(out.root)}: another process is writing this run; wait for it or stop it"):
         try:
             conf = _settings(cfg, out)
@@ -111,7 +120,7 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
 
 def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Reporter) -> None:
     facts = outcome.facts
-    outcome.objective_name, facts["seed"] = conf.objective, conf.seed
+    outcome.objective_names, facts["seed"] = conf.objectives, conf.seed
     with outcome.timed("startup"):
         place = device.pick(conf.trainer.device.value)
         facts["threads"], facts["device"] = device.set_threads(conf.trainer.threads), device.describe(place)
@@ -123,7 +132,7 @@ def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Repo
         device.make_repeatable(place, conf.seed)
         learner = build_learner(conf, place)
         facts["parameters"] = parameter_count(learner.model)
-        progress = _restored(learner, out, outcome) if conf.trainer.resume else Progress(conf.objective)
+        progress = _restored(learner, out, outcome) if conf.trainer.resume else Progress(conf.objectives[0])
         order = data.IndexBatches(len(train_set), conf.data.batch_size, conf.seed, place)
         loader = data.loader(train_set, order)
         plan = Plan(conf.trainer.epochs, len(order), conf.trainer.evaluate_every_epochs, conf.trainer.patience)
@@ -152,8 +161,10 @@ def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Repo
     validate = partial(score, digits=val_set)
     outcome.reason = train(learner, plan, batches, validate, progress, reporter, after_evaluation, console.bar)
     outcome.status = STATUS_OF_REASON.get(outcome.reason, "stopped")
-    if outcome.status != "pruned" and progress.rows:
+    if outcome.status == "completed":
         _keep(conf, out, outcome, learner, progress, partial(score, digits=test_set))
+    else:  # others are better, or the sweep wants to end: no second is spent on what nobody asks for
+        log.info("%s (%s) after epoch %g of %d", outcome.status, outcome.reason, progress.last("epoch"), plan.epochs)
 
 
 def _keep(
@@ -207,7 +218,7 @@ def _restored(learner: Learner, out: RunDir, outcome: Outcome) -> Progress:
     """Put `learner` where its last checkpoint was; return the evaluations up to then, count on from its seconds."""
     if not out.checkpoint.is_file():
         log.info("%s: there is no checkpoint yet; beginning anew", shown(out.root))
-        return Progress(outcome.objective_name)
+        return Progress(outcome.objective_names[0])
     saved = checkpoint.load(out.checkpoint)
     try:
         learner.restore(saved["learner"])

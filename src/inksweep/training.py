@@ -26,8 +26,11 @@ Batch = tuple[Tensor, Tensor]
 class Reporter(Protocol):
     """Who watches a training: a sweep that may end it early, or nobody."""
 
-    def report(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Take note of an evaluation after `step` batches."""
+    def report(self, step: int, metrics: Mapping[str, float], total: int) -> None:
+        """Take note of evaluation number `step`, from 1, of `total` in the plan.
+
+        Evaluations are counted, not batches: trials with batches of different sizes can be compared at equal steps.
+        """
 
     def should_stop(self) -> str | None:
         """Return why training should end now, in a word, or None."""
@@ -36,7 +39,7 @@ class Reporter(Protocol):
 class Unwatched:
     """The reporter of a single run."""
 
-    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+    def report(self, step: int, metrics: Mapping[str, float], total: int) -> None:
         """Do nothing."""
 
     def should_stop(self) -> str | None:
@@ -218,7 +221,7 @@ def train(
         batches: (epoch, batches to skip) -> the rest of the epoch's batches: uint8 images (n, h, w), labels (n,).
         validate: model -> `loss` and `accuracy` on the validation split.
         progress: the evaluations so far; grows.
-        reporter: told of each evaluation, asked whether to go on.
+        reporter: told of each evaluation, asked whether to go on; not asked after the last one, which is the end.
         after_evaluation: called with each row once it is in `progress`: the place to save and to print.
         show: given the batches up to the next evaluation and their number, returns them, showing how it goes.
 
@@ -229,7 +232,8 @@ def train(
         Diverged: the loss is infinite or not a number.
     """
     stream = _stream(batches, learner, plan)
-    for evaluation_step in [step for step in plan.evaluation_steps() if step > learner.step]:
+    evaluation_steps = plan.evaluation_steps()
+    for evaluation_step in [step for step in evaluation_steps if step > learner.step]:
         if reason := reporter.should_stop():
             return reason
         if plan.patience is not None and progress.evaluations_since_best >= plan.patience:
@@ -255,7 +259,7 @@ def train(
         }
         _check_finite(row)
         progress.add(row, learner.evaluated)
-        reporter.report(learner.step, row)
+        reporter.report(len(progress.rows), row, len(evaluation_steps))
         after_evaluation(row)
     return None
 

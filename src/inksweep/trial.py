@@ -1,0 +1,88 @@
+"""What a job tells the sweep that asked for it: one import for any Hydra app.
+
+    from inksweep import trial
+
+    for step in range(1, 101):
+        ...
+        trial.report(step, value, total=100)
+        if trial.should_stop():
+            break
+
+In a run that no sweep asked for, `report` does nothing and `should_stop` is always None.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Watcher(Protocol):
+    """The sweep, as a job sees it."""
+
+    def report(self, step: int, value: float, total: int | None) -> None:
+        """Take note of an intermediate value."""
+
+    def should_stop(self) -> str | None:
+        """Return why the job should end now, in a word, or None."""
+
+
+# Of the process: one job at a time runs in it, and a training may report from a thread of its own.
+_watcher: Watcher | None = None
+
+
+def report(step: int, value: float, total: int | None = None) -> None:
+    """Tell the sweep how the job is doing.
+
+    Args:
+        step: counts reports in a unit that is the same for all trials, such as evaluations; 0 or more, ascending.
+        value: of the (first) objective.
+        total: the last step, if known: the sweep then shows how far the trial is, and estimates times.
+
+    Raises:
+        ValueError: `step` is no whole number from 0.
+    """
+    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+        raise ValueError(f"trial.report(step={step!r}): must be a whole number, 0 or more")
+    if _watcher is not None:
+        _watcher.report(step, float(value), total)
+
+
+def should_stop() -> str | None:
+    """Return why the job should end now, or None.
+
+    `pruned`: others were better at this step. `target`, `interrupted`, `timeout` and others: the sweep ends. Whatever
+    the job returns after that is no result.
+    """
+    return None if _watcher is None else _watcher.should_stop()
+
+
+@contextmanager
+def watched_by(watcher: Watcher | None) -> Iterator[None]:
+    """Give reports to `watcher` during the block."""
+    global _watcher
+    before, _watcher = _watcher, watcher
+    try:
+        yield
+    finally:
+        _watcher = before
+
+
+class Reporter:
+    """The reporter of a training loop that measures many things: the sweep is told the objective.
+
+    Args:
+        objective: its name among the metrics; of several, the first. Not looked at before the first report: to refuse
+            a wrong one is up to whoever checks the settings.
+    """
+
+    def __init__(self, objective: str | Sequence[str]):
+        self.objective = objective
+
+    def report(self, step: int, metrics: Mapping[str, float], total: int | None = None) -> None:
+        """Tell the sweep; see `report` of this module."""
+        name = self.objective if isinstance(self.objective, str) else self.objective[0]
+        report(step, metrics[name], total)
+
+    def should_stop(self) -> str | None:
+        """Return why training should end now, or None."""
+        return should_stop()

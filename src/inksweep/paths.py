@@ -116,6 +116,15 @@ class SweepDir:
         """Held by the process that runs the sweep."""
         return self.root / ".lock"
 
+    def owner_lock(self, owner: str) -> Path:
+        """Held, as long as it lives, by a process that runs trials."""
+        return self.root / ".owners" / owner
+
+    @property
+    def winner_lock(self) -> Path:
+        """Held while the winner is saved."""
+        return self.root / ".winner.lock"
+
     @property
     def winner(self) -> WinnerDir:
         """The chosen model."""
@@ -154,18 +163,20 @@ def held(lock: Path, refusal: str) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+def replacing(path: Path, mode: str = "w", *, durable: bool = True) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; once the block ends well, fsync it and put it in the place of `path`.
 
-    A reader sees the old file or the new one, never a part. If the block raises, `path` is untouched.
+    A reader sees the old file or the new one, never a part. If the block raises, `path` is untouched. Without `durable`
+    there is no fsync: for what can be made again after a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -12,36 +12,62 @@ from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target, outcome
+from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, REPEATS, RETRIED, STOP, STOPPED
+from inksweep.sweep.owner import Owner
 from inksweep.sweep.report import Report
-from inksweep.sweep.slots import Done
+from inksweep.sweep.slots import Done, TooLong, WorkerDied
+from inksweep.sweep.storage import Address
 from inksweep.sweep.study import incumbent, open_study, repair
 
 SPACE = {"x": "interval(0,1)"}
 
 
 class FakeSlots:
-    """Answer each job with the next line of a script: a value, or an exception. `order` says which job ends first."""
+    """Answer each job with the next line of a script: a value, or an exception. `order` says which job ends first.
 
-    def __init__(self, script, slots=1, order=deque.popleft, on_wait=lambda: None):
-        self.script, self.slots, self.order, self.on_wait = deque(script), slots, order, on_wait
-        self.running, self.jobs = deque(), []
+    `act` stands for what the job does while it runs: it is given the engine's study and the job's number.
+    """
+
+    def __init__(self, script, slots=1, order=deque.popleft, act=lambda study, number: None, ages=()):
+        self.script, self.size, self.order, self.act = deque(script), slots, order, act
+        self.running, self.jobs, self.ages, self.ended = deque(), [], dict(ages), []
+        self.study, self.closed = None, False
 
     @property
     def free(self):
-        return self.slots - len(self.running)
+        return self.size - len(self.running)
+
+    @property
+    def next(self):
+        return len(self.running)
 
     def start(self, job):
         assert self.free
         self.running.append(job)
         self.jobs.append(job)
 
-    def wait(self):
+    def wait(self, seconds):
+        if not self.script or self.script[0] is None:  # nothing ends within this time
+            self.script.popleft()
+            return None
         job = self.order(self.running)
-        self.on_wait()
+        self.act(self.study, job.number)
         answer = self.script.popleft()
         if isinstance(answer, KeyboardInterrupt):
             raise answer
+        if job.number in self.ended:
+            answer = TooLong("ended")
         return Done(job.number, error=answer) if isinstance(answer, Exception) else Done(job.number, answer)
+
+    def seconds(self, number):
+        return self.ages.get(number, 0.0)
+
+    def end(self, number):
+        self.ended.append(number)
+        return True
+
+    def close(self):
+        self.closed = True
 
 
 @pytest.fixture
@@ -49,17 +75,40 @@ def sweep(tmp_path):
     return SweepDir(tmp_path)
 
 
-def engine(sweep, slots, n_trials=3, rate=0.0, target=None, direction="maximize"):
-    study = open_study(sweep, "night", None, direction)
-    study.sampler = optuna.samplers.RandomSampler(seed=1)
+def engine(sweep, slots, n_trials=3, failures=0, target=None, directions=("maximize",), seed=1, **rules):
+    address = Address("night", None, sweep.root, heartbeat_s=60)
+    study = slots.study = open_study(address, list(directions))
+    study.sampler = optuna.samplers.RandomSampler(seed=seed + len(study.trials))
     report = Report(study, sweep, target)
-    return Engine(study, declare(SPACE, None), slots, sweep, Rules(n_trials, rate, target), report.update)
+    return Engine(
+        study,
+        declare(SPACE, None),
+        slots,
+        sweep,
+        Rules(n_trials, failures, target, **rules),
+        Owner(study, sweep, address),
+        report.update,
+    )
 
 
-def measure(sweep, number, **metrics):
-    sweep.trial(number).root.mkdir(exist_ok=True)
-    named = {name.replace("_", "/"): value for name, value in metrics.items()}
-    sweep.trial(number).result.write_text(json.dumps({"metrics": named}))
+def note(name, *values):
+    """Return what jobs do that leave a note on their trials, one value after the other."""
+    left = iter(values)
+
+    def act(study, number):
+        trial = study.get_trials(deepcopy=False)[number]
+        if (value := next(left)) is not None:
+            study._storage.set_trial_user_attr(trial._trial_id, name, value)
+
+    return act
+
+
+def measuring(*accuracies):
+    return note(METRICS, *({"test/accuracy": accuracy} for accuracy in accuracies))
+
+
+def states(loop):
+    return [trial.state.name for trial in loop.study.trials]
 
 
 @pytest.mark.parametrize(
@@ -70,11 +119,39 @@ def measure(sweep, number, **metrics):
         (Done(0, math.nan), TrialState.PRUNED, None, "diverged"),
         (Done(0, math.inf), TrialState.PRUNED, None, "diverged"),
         (Done(0, error=OSError("disk")), TrialState.FAIL, None, "OSError: disk"),
+        (Done(0, error=MemoryError()), TrialState.FAIL, None, "oom"),
+        (Done(0, error=type("OutOfMemoryError", (RuntimeError,), {})("CUDA")), TrialState.FAIL, None, "oom"),
+        (Done(0, error=RuntimeError("DefaultCPUAllocator: can't allocate memory")), TrialState.FAIL, None, "oom"),
+        (Done(0, error=TooLong("ended")), TrialState.FAIL, None, "timeout"),
+        (Done(0, error=WorkerDied("by SIGKILL")), TrialState.FAIL, None, "worker died: by SIGKILL"),
     ],
 )
 def test_what_came_back_decides_what_is_told(done, state, value, reason):
     told = outcome(done)
-    assert (told.state, told.value, told.reason) == (state, value, reason)
+    assert (told.state, told.values, told.reason) == (state, None if value is None else [value], reason)
+
+
+@pytest.mark.parametrize(
+    ("stopped", "state", "reason", "lost"),
+    [
+        ("pruned", TrialState.PRUNED, "pruned", False),
+        ("target", TrialState.PRUNED, "stopped", False),
+        ("trial_timeout", TrialState.FAIL, "timeout", False),
+        ("interrupted", TrialState.FAIL, "interrupted", True),
+        ("timeout", TrialState.FAIL, "timeout", True),
+        ("failures", TrialState.FAIL, "failures", True),
+    ],
+)
+def test_a_trial_that_was_told_to_stop_has_no_result_whatever_it_returns(stopped, state, reason, lost):
+    told = outcome(Done(0, 0.99), stopped)
+    assert (told.state, told.values, told.reason, told.lost) == (state, None, reason, lost)
+
+
+@pytest.mark.parametrize("wrong", [0.5, [0.5], [0.5, 1, 2], ["a", "b"]])
+def test_several_objectives_are_as_many_numbers(wrong):
+    assert outcome(Done(0, [0.5, 100]), None, 2).values == [0.5, 100.0]
+    assert outcome(Done(0, [0.5, math.nan]), None, 2).reason == "diverged"
+    assert isinstance(outcome(Done(0, wrong), None, 2).error, InputError)
 
 
 @pytest.mark.parametrize("nothing", [None, "much", [1, 2], {}])
@@ -90,7 +167,7 @@ def test_a_sweep_runs_its_trials_and_remembers_why_some_have_no_value(sweep):
     assert loop.run() == "n_trials"
     assert [job.number for job in slots.jobs] == [0, 1, 2]
     assert [trial.value for trial in loop.study.trials] == [0.1, None, 0.3]
-    assert loop.study.trials[1].user_attrs == {"reason": "diverged"}
+    assert loop.study.trials[1].user_attrs[REASON] == "diverged"
 
 
 def test_a_job_is_told_what_the_study_suggested(sweep):
@@ -117,36 +194,35 @@ def test_a_finished_study_runs_nothing(sweep, n_trials):
 
 
 def test_diverged_and_failed_trials_count_as_finished(sweep):
-    loop = engine(sweep, FakeSlots([math.nan, OSError("disk"), 0.3]), rate=0.5)
+    loop = engine(sweep, FakeSlots([math.nan, OSError("disk"), 0.3]), failures=1)
     loop.run()
     assert len(loop.study.trials) == 3
 
 
 def test_it_stops_when_the_best_trial_exceeds_the_target(sweep):
-    for number, accuracy in enumerate([0.89, 0.90, 0.91, 0.99]):
-        measure(sweep, number, test_accuracy=accuracy)
-        sweep.trial(number).root.rename(sweep.root / f"later{number}")
-
-    def finish():  # a trial's folder appears while it runs
-        number = len(slots.jobs) - 1
-        (sweep.root / f"later{number}").rename(sweep.trial(number).root)
-
-    slots = FakeSlots([0.1, 0.2, 0.3, 0.4], on_wait=finish)
+    slots = FakeSlots([0.1, 0.2, 0.3, 0.4], act=measuring(0.89, 0.90, 0.91, 0.99))
     loop = engine(sweep, slots, n_trials=4, target=Target("test/accuracy", 0.90))
     # 0.90 does not exceed 0.90.
     assert loop.run() == "target"
     assert len(slots.jobs) == 3
 
 
+@pytest.mark.parametrize(("direction", "script", "trials"), [("maximize", [0.1, 0.6], 2), ("minimize", [0.6, 0.1], 2)])
+def test_a_target_may_be_one_on_the_objective_in_its_direction(sweep, direction, script, trials):
+    target = Target(None, 0.5, maximize=direction == "maximize")
+    slots = FakeSlots([*script, 0.3])
+    assert engine(sweep, slots, target=target, directions=[direction]).run() == "target"
+    assert len(slots.jobs) == trials
+
+
 def test_the_test_metric_of_a_trial_that_is_not_the_best_stops_nothing(sweep):
     # The test split must not choose: trial 1 is better on it and worse by validation.
-    accuracies = iter([0.5, 0.99])
-    slots = FakeSlots([0.8, 0.7], on_wait=lambda: measure(sweep, len(slots.jobs) - 1, test_accuracy=next(accuracies)))
+    slots = FakeSlots([0.8, 0.7], act=measuring(0.5, 0.99))
     assert engine(sweep, slots, n_trials=2, target=Target("test/accuracy", 0.90)).run() == "n_trials"
 
 
 def test_a_higher_target_goes_on_and_the_same_one_does_not(sweep):
-    slots = FakeSlots([0.8], on_wait=lambda: measure(sweep, 0, test_accuracy=0.95))
+    slots = FakeSlots([0.8], act=measuring(0.95))
     assert engine(sweep, slots, target=Target("test/accuracy", 0.90)).run() == "target"
     again = FakeSlots([])
     assert engine(sweep, again, target=Target("test/accuracy", 0.90)).run() == "target"
@@ -156,15 +232,15 @@ def test_a_higher_target_goes_on_and_the_same_one_does_not(sweep):
 
 
 def test_a_target_that_is_not_measured_is_named_with_the_nearest_metric(sweep):
-    slots = FakeSlots([0.8], on_wait=lambda: measure(sweep, 0, test_accuracy=0.95))
+    slots = FakeSlots([0.8], act=measuring(0.95))
     with pytest.raises(InputError, match=r"target\.metric=test/acuracy: .*did you mean 'test/accuracy'"):
         engine(sweep, slots, target=Target("test/acuracy", 0.90)).run()
 
 
-def test_it_gives_up_when_more_than_the_allowed_part_fails(sweep):
-    # 0.2 of 10 is two; the third is one too many, and its exception is raised.
+def test_it_gives_up_when_more_fail_than_may(sweep):
+    # Two may fail; the third is one too many, and its exception is raised.
     script = [OSError("first"), 0.1, OSError("second"), 0.2, OSError("third"), 0.3]
-    loop = engine(sweep, FakeSlots(script), n_trials=10, rate=0.2)
+    loop = engine(sweep, FakeSlots(script), n_trials=10, failures=2)
     with pytest.raises(OSError, match="third"):
         loop.run()
     assert loop.stop_reason == "failures"
@@ -179,7 +255,7 @@ def test_failures_of_an_earlier_start_are_forgiven(sweep):
 
 def test_a_users_error_ends_the_sweep_at_once_and_is_told(sweep):
     # The first trial of a start: further ones would most likely not run either.
-    loop = engine(sweep, FakeSlots([InputError("model.hidden=[]: must be a list")]), rate=1.0)
+    loop = engine(sweep, FakeSlots([InputError("model.hidden=[]: must be a list")]), failures=9)
     with pytest.raises(InputError, match=r"model\.hidden"):
         loop.run()
     assert [trial.state for trial in loop.study.trials] == [TrialState.FAIL]
@@ -187,7 +263,7 @@ def test_a_users_error_ends_the_sweep_at_once_and_is_told(sweep):
 
 def test_a_users_error_in_a_later_trial_is_one_failure_among_the_rest(sweep):
     # A corner of the space that cannot be used must not end a night's work.
-    loop = engine(sweep, FakeSlots([0.1, InputError("model.channels: fewer blocks"), 0.3]), n_trials=3, rate=0.5)
+    loop = engine(sweep, FakeSlots([0.1, InputError("model.channels: fewer blocks"), 0.3]), n_trials=3, failures=1)
     assert loop.run() == "n_trials"
     assert [trial.state.name for trial in loop.study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
 
@@ -197,9 +273,11 @@ def test_an_interrupted_trial_is_repeated_by_the_next_start(sweep):
     loop = engine(sweep, first)
     with pytest.raises(KeyboardInterrupt):
         loop.run()
+    loop.abandon("interrupted")
+    assert first.closed
     second = FakeSlots([0.2, 0.3])
     loop = engine(sweep, second)
-    repair(loop.study)
+    repair(loop.study, [])
     loop.run()
     assert second.jobs[0].number == 2
     assert second.jobs[0].overrides == first.jobs[1].overrides
@@ -207,7 +285,7 @@ def test_an_interrupted_trial_is_repeated_by_the_next_start(sweep):
 
 
 def test_a_folder_that_the_study_does_not_know_is_never_written_over(sweep):
-    measure(sweep, 0, test_accuracy=0.5)
+    sweep.trial(0).root.mkdir()
     slots = FakeSlots([0.1])
     with pytest.raises(InputError, match="0: is there already"):
         engine(sweep, slots).run()
@@ -215,7 +293,7 @@ def test_a_folder_that_the_study_does_not_know_is_never_written_over(sweep):
 
 
 def test_several_slots_are_kept_full_and_told_in_the_order_they_end(sweep):
-    # The seam that parallel slots will use: the last started ends first.
+    # The last started ends first.
     slots = FakeSlots([0.1, 0.2, 0.3, 0.4], slots=2, order=deque.pop)
     loop = engine(sweep, slots, n_trials=4)
     loop.run()
@@ -226,8 +304,8 @@ def test_several_slots_are_kept_full_and_told_in_the_order_they_end(sweep):
 @pytest.mark.parametrize(("direction", "best"), [("maximize", 1), ("minimize", 0)])
 def test_the_summary_follows_every_trial(sweep, direction, best):
     seen = []
-    slots = FakeSlots([0.1, 0.9, math.nan], on_wait=lambda: seen.append(sweep.summary.is_file()))
-    engine(sweep, slots, direction=direction).run()
+    slots = FakeSlots([0.1, 0.9, math.nan], act=lambda *_: seen.append(sweep.summary.is_file()))
+    engine(sweep, slots, directions=[direction]).run()
     summary = json.loads(sweep.summary.read_text())
     assert seen == [False, True, True]
     assert summary["incumbent"]["number"] == best
@@ -236,10 +314,149 @@ def test_the_summary_follows_every_trial(sweep, direction, best):
 
 
 def test_a_trial_is_one_line(sweep):
-    slots = FakeSlots([0.5], on_wait=lambda: measure(sweep, 0, test_accuracy=0.25))
+    slots = FakeSlots([0.5], act=measuring(0.25))
     target = Target("test/accuracy", 0.90)
     loop = engine(sweep, slots, n_trials=1, target=target)
     loop.run()
     x = loop.study.trials[0].params["x"]
     line = Report(loop.study, sweep, target).line(incumbent(loop.study), 3.14)
     assert line == f"trial 0: 0.5000, test/accuracy 0.2500, 3.1 s, best 0.5000 (trial 0) | x={x:.4g}"
+
+
+def test_a_trial_is_signed_by_who_runs_it(sweep):
+    loop = engine(sweep, FakeSlots([0.1, 0.2], slots=2), n_trials=2)
+    loop.run()
+    signed = [trial.user_attrs[OWNER] for trial in loop.study.trials]
+    assert [owner["slot"] for owner in signed] == [0, 1]
+    assert {owner["id"] for owner in signed} == {loop.owner.id}
+
+
+def test_a_trial_whose_worker_died_is_repeated_with_its_parameters_as_often_as_allowed(sweep):
+    died = WorkerDied("by SIGKILL")
+    slots = FakeSlots([died, died, 0.3, 0.4])
+    loop = engine(sweep, slots, n_trials=2, failures=9, retry=1)
+    assert loop.run() == "n_trials"
+    first, second, third = loop.study.trials
+    assert slots.jobs[0].overrides == slots.jobs[1].overrides
+    assert (second.user_attrs[REPEATS], second.user_attrs[ATTEMPT]) == (0, 1)
+    # The first does not count any more; the repetition failed for good, and does.
+    assert (RETRIED in first.user_attrs, RETRIED in second.user_attrs) == (True, False)
+    assert states(loop) == ["FAIL", "FAIL", "COMPLETE"]
+    assert third.params != first.params
+
+
+def test_each_death_of_a_worker_counts_as_a_failure(sweep):
+    with pytest.raises(WorkerDied):
+        engine(sweep, FakeSlots([WorkerDied("by SIGKILL")] * 3), failures=1, retry=9).run()
+
+
+def test_a_trial_that_takes_too_long_is_ended(sweep):
+    slots = FakeSlots([None, 0.1, 0.2], ages={0: 11.0})
+    loop = engine(sweep, slots, n_trials=2, failures=1, trial_timeout_s=10)
+    loop.run()
+    assert slots.ended[0] == 0
+    assert loop.study.trials[0].user_attrs[REASON] == "timeout"
+    assert states(loop) == ["FAIL", "COMPLETE"]
+
+
+def test_running_trials_are_told_to_stop_at_the_target_and_are_pruned(sweep):
+    def act(study, number):
+        if number == 0:
+            note(METRICS, {"test/accuracy": 0.95})(study, number)
+        else:  # what a job does at its next report
+            reason = study.get_trials(deepcopy=False)[number].user_attrs[STOP]
+            note(STOPPED, reason)(study, number)
+
+    slots = FakeSlots([0.8, 0.1], slots=2, act=act)
+    loop = engine(sweep, slots, n_trials=5, target=Target("test/accuracy", 0.90))
+    assert loop.run() == "target"
+    assert states(loop) == ["COMPLETE", "PRUNED"]
+    assert loop.study.trials[1].user_attrs[REASON] == "stopped"
+
+
+def test_an_interrupt_lets_running_trials_end_and_the_next_start_repeats_them(sweep):
+    def act(study, number):
+        loop.stop("interrupted")
+        loop._tell_running_to_stop("interrupted")
+        note(STOPPED, "interrupted")(study, number)
+
+    first = FakeSlots([0.5], act=act)
+    loop = engine(sweep, first)
+    assert loop.run() == "interrupted"
+    assert loop.study.trials[0].user_attrs[LOST] is True
+    second = FakeSlots([0.1, 0.2, 0.3])
+    again = engine(sweep, second)
+    assert repair(again.study, []) == []
+    again.run()
+    assert second.jobs[0].overrides == first.jobs[0].overrides
+    assert states(again) == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+
+
+def test_a_full_result_that_came_after_the_stop_is_kept(sweep):
+    loop = engine(sweep, FakeSlots([0.5], act=lambda *_: loop.stop("interrupted")))
+    assert loop.run() == "interrupted"
+    assert states(loop) == ["COMPLETE"]
+
+
+def test_a_start_ends_after_its_time(sweep):
+    loop = engine(sweep, FakeSlots([0.5, 0.6]), n_trials=9, timeout_s=1e-9)
+    assert loop.run() == "timeout"
+    assert states(loop) == []
+
+
+def test_a_point_that_is_known_is_told_without_being_run(sweep):
+    slots = FakeSlots([0.1, 0.2], act=measuring(0.7, 0.8))
+    loop = engine(sweep, slots, n_trials=3)
+    loop.study.enqueue_trial({"x": 0.5})
+    loop.study.enqueue_trial({"x": 0.5})
+    loop.run()
+    assert len(slots.jobs) == 2
+    copy = loop.study.trials[1]
+    assert (copy.value, copy.user_attrs[COPIES], copy.user_attrs[METRICS]) == (0.1, 0, {"test/accuracy": 0.7})
+    assert incumbent(loop.study).number == 2
+    assert "known from trial 0" in Report(loop.study, sweep, None).line(copy, 0.0)
+
+
+def test_a_known_point_is_run_again_if_that_is_wanted_and_a_failed_one_always(sweep):
+    slots = FakeSlots([OSError("disk"), 0.1, 0.2])
+    loop = engine(sweep, slots, n_trials=3, failures=1, reuse_results=False)
+    for _ in range(3):
+        loop.study.enqueue_trial({"x": 0.5})
+    loop.run()
+    assert len(slots.jobs) == 3
+
+
+def test_a_trial_that_was_ended_from_elsewhere_is_not_told_again(sweep):
+    def act(study, number):
+        if number == 0:
+            repair(study, [study.trials[0]])
+
+    slots = FakeSlots([0.1, 0.2, 0.3], act=act)
+    loop = engine(sweep, slots, n_trials=2)
+    assert loop.run() == "n_trials"
+    assert slots.jobs[1].overrides == slots.jobs[0].overrides
+    assert states(loop) == ["FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_trials_of_other_processes_count_and_one_too_many_is_given_back(sweep):
+    loop = engine(sweep, FakeSlots([]), n_trials=1)
+    loop.study.enqueue_trial({"x": 0.25})
+    other = loop.study.ask()
+    other.suggest_float("x", 0, 1)
+    assert loop._missing() == 0
+    loop.study.enqueue_trial({"x": 0.75})
+    loop._ask()  # as if it had looked before the other one asked
+    assert states(loop) == ["RUNNING", "FAIL", "WAITING"]
+    assert loop.running == {}
+    # Its point is not lost: it waits again.
+    assert loop.study.trials[2].system_attrs["fixed_params"] == {"x": 0.75}
+
+
+def test_several_objectives_have_a_front(sweep):
+    slots = FakeSlots([[0.9, 100], [0.8, 10], [0.7, 50]])
+    loop = engine(sweep, slots, directions=["maximize", "minimize"])
+    loop.run()
+    summary = Report(loop.study, sweep, None).summary(None)
+    assert [trial["number"] for trial in summary["pareto_front"]] == [0, 1]
+    assert summary["incumbent"]["values"] == [0.9, 100.0]
+    assert "solutions:" in sweep.results.read_text()

@@ -13,13 +13,14 @@ import yaml
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
 
 from inksweep.errors import InputError
-from inksweep.sweep.plugin import InksweepSweeperConf, TargetConf
+from inksweep.sweep.settings import InksweepSweeperConf, TargetConf
 
 APP = """
 import json, sys, time
 from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from inksweep import trial
 from inksweep.errors import Diverged, InputError, one_line_errors
 
 @hydra.main(config_path="conf", config_name="config")
@@ -32,6 +33,9 @@ def main(cfg):
     if cfg.kind == "wrong":
         raise InputError("kind=wrong: must be something else")
     time.sleep(cfg.sleep)
+    trial.report(1, cfg.x)
+    if trial.should_stop():
+        return None
     value = 1 - (cfg.x - 3) ** 2 / 100
     (out / "result.json").write_text(json.dumps({"metrics": {"test/accuracy": value}}))
     return value
@@ -104,7 +108,7 @@ def test_the_target_ends_a_sweep(app):
     assert done.returncode == 0, done.stderr
     assert len(ran(app)) == 1
     assert summary(app)["stop_reason"] == "target"
-    assert "test/accuracy of the best trial exceeds 0.5" in done.stdout
+    assert "the target is reached: test/accuracy > 0.5" in done.stdout
 
 
 def test_kill_loses_one_trial_which_is_repeated_with_its_parameters(app):
@@ -131,10 +135,16 @@ def test_kill_loses_one_trial_which_is_repeated_with_its_parameters(app):
     assert summary(app)["trials"] == {"complete": 3, "pruned": 0, "fail": 0, "running": 0, "waiting": 0, "lost": 1}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_and_a_schedulers_end_save_the_winner(app, number, code):
-    (app / "app.py").write_text(APP.replace("time.sleep(cfg.sleep)", "time.sleep(60 if out.name == '1' else 0)"))
-    sweep = subprocess.Popen([sys.executable, "app.py", "-m"], cwd=app, stdout=subprocess.DEVNULL)
+@pytest.mark.parametrize(
+    ("number", "code", "launcher"),
+    [(signal.SIGINT, 130, "slots"), (signal.SIGINT, 130, "basic"), (signal.SIGTERM, 143, "slots")],
+)
+def test_ctrl_c_and_a_schedulers_end_save_the_winner(app, number, code, launcher):
+    # The second trial ends at its report, and would otherwise not.
+    endless = "while out.name == '1' and not trial.should_stop(): time.sleep(0.05)"
+    (app / "app.py").write_text(APP.replace("time.sleep(cfg.sleep)", endless))
+    command = [sys.executable, "app.py", "-m", f"hydra/launcher={launcher}"]
+    sweep = subprocess.Popen(command, cwd=app, stdout=subprocess.DEVNULL)
     wait_for(lambda: (app / "ran.txt").exists() and len(ran(app)) == 2)
     sweep.send_signal(number)
     assert sweep.wait(timeout=20) == code
@@ -163,14 +173,27 @@ def test_a_diverged_training_is_pruned_and_no_failure(app):
         ("missing.key=1", "error: missing", None),
         ("hydra.sweeper.when={x: {a: {y: 1}}}", "error: hydra.sweeper.when.x.a: x is never a", None),
         ("hydra.sweep.subdir=mine", "error: hydra.sweep.subdir=mine: ", None),
+        (
+            "hydra.sweeper.n_jobs=2 hydra/launcher=basic",
+            "error: hydra.sweeper.n_jobs=2: must be 1 with hydra/launcher=",
+            None,
+        ),
+        (
+            "hydra/sweeper/pruner=percentile hydra.sweeper.pruner.percentile=200",
+            "error: hydra.sweeper.pruner=optuna",
+            None,
+        ),
+        ("hydra.sweeper.enqueue=[{y: 1}]", "error: hydra.sweeper.enqueue[0]", None),
+        ("hydra.sweeper.on_mismatch=ignore", "error: hydra.sweeper.on_mismatch", None),
+        ("hydra.launcher.threads=0", "error: hydra.launcher.threads=0: must be", None),
         # Found by the job: one trial, not three.
         ("kind=wrong", "error: kind=wrong: must be something else", 1),
         ("hydra.sweeper.target={metric: val/accuracy, value: 0.5}", "error: hydra.sweeper.target.metric=val/", 1),
     ],
 )
 def test_a_users_error_is_one_line(app, argument, line, trials):
-    done = run(app, argument)
-    assert done.returncode == 2
+    done = run(app, *(argument.split() if "=" in argument.split()[-1] else [argument]))
+    assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(line)
     assert len(done.stderr.splitlines()) == 1
     assert (len(ran(app)) if (app / "ran.txt").exists() else None) == trials
@@ -181,10 +204,17 @@ def test_a_users_error_is_one_line(app, argument, line, trials):
     ("key", "value"),
     [
         ("n_trials", 0),
-        ("n_jobs", 2),
+        ("n_jobs", 0),
         ("max_failure_rate", 1.5),
+        ("max_failures", -1),
+        ("retry", -1),
+        ("timeout_s", 0),
+        ("trial_timeout_s", -1.0),
+        ("heartbeat_s", 0),
+        ("warm_start_best", 0),
         ("direction", "up"),
-        ("direction", ["maximize", "minimize"]),
+        ("direction", ["maximize", "up"]),
+        ("direction", []),
         ("storage", "study.db"),
         ("study_name", "a/b"),
         ("study_name", ".."),
@@ -194,6 +224,36 @@ def test_a_users_error_is_one_line(app, argument, line, trials):
 def test_a_value_out_of_range_is_named(key, value):
     with pytest.raises(InputError, match=rf"^hydra\.sweeper\.{key}=.*: must be"):
         InksweepSweeperConf(**{key: value})
+
+
+def test_another_search_under_the_same_name_is_refused_unless_wanted(app):
+    assert run(app).returncode == 0
+    refused = run(app, "sleep=0.01", "hydra.sweeper.n_trials=4")
+    assert refused.returncode == 2
+    assert "began as another search" in refused.stderr
+    assert "sleep" in refused.stderr
+    assert len(ran(app)) == 3
+    assert run(app, "sleep=0.01", "hydra.sweeper.n_trials=4", "hydra.sweeper.on_mismatch=continue").returncode == 0
+    assert len(ran(app)) == 4
+
+
+def test_points_are_tried_first_and_those_of_another_sweep_too(app):
+    assert run(app, "hydra.sweeper.enqueue=[{x: 3.0}]").returncode == 0
+    assert ran(app)[0] == ("0", "3.0")
+    words = ["hydra.sweep.dir=day", "hydra.sweeper.warm_start=night", "hydra.sweeper.warm_start_best=1"]
+    assert run(app, *words).returncode == 0
+    assert ran(app)[3] == ("0", "3.0")
+
+
+def test_a_dry_run_shows_space_points_and_time_and_writes_nothing(app):
+    before = sorted(app.rglob("*"))
+    done = run(app, "hydra.sweeper.dry_run=true", "hydra.sweeper.enqueue=[{x: 3.0}]", "sleep=0.1")
+    assert done.returncode == 0, done.stderr
+    assert "  x = " in done.stdout
+    assert "0: x=3" in done.stdout
+    assert "time: about " in done.stdout
+    (app / "ran.txt").unlink()  # the app's own
+    assert sorted(app.rglob("*")) == before
 
 
 @pytest.mark.parametrize("value", [90, 1.0, -0.1, float("nan")])
@@ -208,7 +268,11 @@ def test_a_target_on_another_metric_may_be_any_number():
 
 @pytest.mark.parametrize("direction", [Direction.maximize, "maximize", ["maximize"]])
 def test_a_direction_may_have_any_of_the_stock_forms(direction):
-    assert InksweepSweeperConf(direction=direction).direction_name == "maximize"
+    assert InksweepSweeperConf(direction=direction).directions == ["maximize"]
+
+
+def test_several_directions_are_kept_in_their_order():
+    assert InksweepSweeperConf(direction=[Direction.maximize, "minimize"]).directions == ["maximize", "minimize"]
 
 
 def test_every_stock_key_is_kept():
@@ -230,8 +294,8 @@ def test_our_own_sweeper_is_found_by_its_name_and_can_be_set():
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     hydra = yaml.safe_load(done.stdout)["hydra"]
-    assert hydra["sweeper"]["target"] == {"metric": "test/accuracy", "value": 0.995}
+    assert hydra["sweeper"]["target"] == {"metric": "test/accuracy", "value": 0.995, "direction": None}
     assert hydra["sweeper"]["study_name"] == "night"
-    assert hydra["sweep"]["dir"] == "multirun/${hydra.sweeper.study_name}"
+    assert "${hydra.sweeper.study_name}" in hydra["sweep"]["dir"]
     assert hydra["sweeper"]["sampler"]["group"] is True
     assert hydra["sweeper"]["direction"] == "${inksweep.direction:}"

@@ -9,6 +9,7 @@ from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep import sampler
 from inksweep.sweep.declaration import declare
+from inksweep.sweep.storage import Address
 from inksweep.sweep.study import check_space, finished, incumbent, open_study, repair
 
 
@@ -17,8 +18,16 @@ def sweep(tmp_path):
     return SweepDir(tmp_path)
 
 
+def address(sweep, url=None):
+    return Address("night", url, sweep.root, heartbeat_s=60)
+
+
 def reopen(sweep, direction="maximize"):
-    return open_study(sweep, "night", None, direction)
+    return open_study(address(sweep), [direction])
+
+
+def running(study):
+    return [trial for trial in study.trials if trial.state is TrialState.RUNNING]
 
 
 def tell(study, value=None, state=TrialState.COMPLETE, x=0.5):
@@ -68,14 +77,14 @@ def test_entries_that_are_no_study_are_refused(sweep, entry):
 
 def test_a_database_that_cannot_be_opened_is_named_without_its_password(sweep):
     with pytest.raises(InputError, match=r"^hydra\.sweeper\.storage=nosuch://me:\*\*\*@host/db: ") as caught:
-        open_study(sweep, "night", "nosuch://me:secret@host/db", "maximize")
+        open_study(address(sweep, "nosuch://me:secret@host/db"), ["maximize"])
     assert "secret" not in str(caught.value)
 
 
 def test_a_database_holds_a_study_too(sweep):
     url = f"sqlite:///{sweep.root}/study.db"
-    tell(open_study(sweep, "night", url, "minimize"), 0.25)
-    assert [trial.value for trial in open_study(sweep, "night", url, "minimize").trials] == [0.25]
+    tell(open_study(address(sweep, url), ["minimize"]), 0.25)
+    assert [trial.value for trial in open_study(address(sweep, url), ["minimize"]).trials] == [0.25]
 
 
 def test_a_lost_trial_is_failed_and_repeated_with_its_parameters_under_a_new_number(sweep):
@@ -85,7 +94,7 @@ def test_a_lost_trial_is_failed_and_repeated_with_its_parameters_under_a_new_num
     x = lost.suggest_float("x", 0, 1)
 
     study = reopen(sweep)
-    assert repair(study) == [1]
+    assert repair(study, running(study)) == [1]
     again = study.ask()
     assert (again.number, again.suggest_float("x", 0, 1)) == (2, x)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "RUNNING"]
@@ -96,9 +105,9 @@ def test_a_lost_trial_is_failed_and_repeated_with_its_parameters_under_a_new_num
 def test_a_repetition_that_is_lost_before_it_is_suggested_anything_keeps_its_parameters(sweep):
     study = reopen(sweep)
     x = study.ask().suggest_float("x", 0, 1)
-    repair(study)
+    repair(study, running(study))
     study.ask()
-    repair(study)
+    repair(study, running(study))
     again = study.ask()
     assert (again.number, again.suggest_float("x", 0, 1)) == (2, x)
 
@@ -107,10 +116,12 @@ def test_a_repair_that_was_itself_cut_short_repeats_a_trial_once(sweep, monkeypa
     study = reopen(sweep)
     study.ask().suggest_float("x", 0, 1)
     with monkeypatch.context() as crash:
-        crash.setattr(study, "tell", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        crash.setattr(study, "enqueue_trial", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            repair(study)
-    assert repair(study) == [0]
+            repair(study, running(study))
+    assert [trial.state.name for trial in study.trials] == ["FAIL"]
+    assert repair(study, running(study)) == []
+    assert repair(study, running(study)) == []
     assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
 
 

@@ -86,9 +86,14 @@ def _check_conditions(space: Space, given: set[str]) -> None:
 def _override(space: Space, given: Block) -> None:
     """Put what the command line gives in the place of what the config says, in whichever block that stands."""
     for key, leaf in given.items():
-        holders = [block for block in space.blocks if _take(block, bare(key))]
-        for block in holders or [space.block]:
-            block[key] = leaf
+        holders = [block for block in space.blocks if any(bare(known) == bare(key) for known in block)]
+        for block in holders:
+            # In its place: with the same seed another order of the parameters would be another search.
+            there = [(key, leaf) if bare(known) == bare(key) else (known, old) for known, old in block.items()]
+            block.clear()
+            block.update(there)
+        if not holders:
+            space.block[key] = leaf
     # A key whose branch can no longer be taken still has to reach the job: Hydra then says what is wrong with it.
     counting = {key for world in space.worlds() for key in world}
     for key in given.keys() - counting:

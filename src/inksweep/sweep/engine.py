@@ -4,68 +4,136 @@ It knows the study, the search space and slots where trials run; it knows neithe
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inksweep.errors import InputError, nearest
 from inksweep.paths import SweepDir
-from inksweep.sweep.slots import Done, Job, Slots
+from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
+from inksweep.sweep.owner import Owner
+from inksweep.sweep.slots import Done, Job, Slots, TooLong, WorkerDied
 from inksweep.sweep.space import Space
-from inksweep.sweep.study import REASON, finished, incumbent
-from inksweep.sweep.trial import metrics
+from inksweep.sweep.study import counts, end, finished, incumbent, measured, repair, repeat
+
+# How long the loop waits for a trial before it looks at everything else.
+LOOK_AROUND_S = 0.5
+# Stop reasons after which an unfinished trial is repeated by the next start; after the others it is not needed.
+REPEAT_AFTER = ("interrupted", "timeout", "failures")
 
 
 @dataclass(frozen=True)
 class Target:
-    """Stop as soon as the incumbent has more than `value` of `metric`, a key of `metrics` in its result.json."""
+    """Stop as soon as the incumbent's metric is better than `value`.
 
-    metric: str
+    Args:
+        metric: a key of `metrics` in its result.json; None: the (first) objective.
+        value: to be exceeded, or undercut if `maximize` is false.
+    """
+
+    metric: str | None
     value: float
+    maximize: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.metric or 'objective'} {'>' if self.maximize else '<'} {self.value:g}"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When a sweep ends.
+    """When a sweep ends, and what is tried again.
 
     Args:
         n_trials: finished trials that the study is to hold in all.
-        max_failure_rate: the part of `n_trials` that may fail in one start of the sweep; more, and it gives up.
+        max_failures: how many may fail in one start of the sweep; one more, and it gives up.
         target: None: none.
+        timeout_s: of this start.
+        trial_timeout_s: of one trial.
+        retry: how often a trial whose worker died is tried again.
+        reuse_results: whether a point that is known already is told without being run.
     """
 
     n_trials: int
-    max_failure_rate: float = 0.0
+    max_failures: int = 0
     target: Target | None = None
+    timeout_s: float = math.inf
+    trial_timeout_s: float = math.inf
+    retry: int = 1
+    reuse_results: bool = True
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a study is told of a trial, and what was raised if it failed."""
+    """What a study is told of a trial."""
 
     state: TrialState
-    value: float | None = None
+    values: list[float] | None = None
     reason: str | None = None
+    # What was raised if it failed.
     error: Exception | None = None
+    # It does not count, and is repeated by the next start.
+    lost: bool = False
 
 
-def outcome(done: Done) -> Outcome:
-    """Map what came back from a slot to what the study is told: the one place that decides."""
-    error = done.error
-    if error is None:
-        try:
-            value = float(done.value)
-        except (TypeError, ValueError):
-            error = InputError(
-                f"trial {done.number} returned {done.value!r}: a sweep needs the objective, a number, from its task"
-            )
-    if error is not None:
-        return Outcome(TrialState.FAIL, reason=f"{type(error).__name__}: {error}", error=error)
-    if math.isfinite(value):
-        return Outcome(TrialState.COMPLETE, value)
+def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Outcome:
+    """Map what came back from a slot to what the study is told: the one place that decides.
+
+    Args:
+        done: what came back.
+        stopped: why the trial was told to stop, if it ended because of that.
+        n_objectives: how many numbers a task returns.
+    """
+    if done.error is not None:
+        return Outcome(TrialState.FAIL, reason=_failure(done.error), error=done.error)
+    if stopped == "pruned":
+        return Outcome(TrialState.PRUNED, reason="pruned")
+    if stopped == "trial_timeout":
+        error = TooLong(f"trial {done.number} took longer than hydra.sweeper.trial_timeout_s")
+        return Outcome(TrialState.FAIL, reason="timeout", error=error)
+    if stopped in REPEAT_AFTER:
+        return Outcome(TrialState.FAIL, reason=stopped, lost=True)
+    if stopped is not None:
+        return Outcome(TrialState.PRUNED, reason="stopped")
+    try:
+        values = [float(value) for value in (done.value if n_objectives > 1 else [done.value])]
+        if len(values) != n_objectives:
+            raise ValueError
+    except (TypeError, ValueError):
+        wanted = "a number" if n_objectives == 1 else f"{n_objectives} numbers"
+        wrong = InputError(f"trial {done.number} returned {done.value!r}: a sweep needs the objective, {wanted}")
+        return Outcome(TrialState.FAIL, reason=_failure(wrong), error=wrong)
+    if all(math.isfinite(value) for value in values):
+        return Outcome(TrialState.COMPLETE, values)
     return Outcome(TrialState.PRUNED, reason="diverged")
+
+
+def _failure(error: Exception) -> str:
+    """Return in short why a trial failed."""
+    if isinstance(error, TooLong):
+        return "timeout"
+    if isinstance(error, WorkerDied):
+        return f"worker died: {error}"
+    # Known by its name: this room does without the libraries that raise it.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    said = isinstance(error, RuntimeError) and (
+        "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    )
+    return "oom" if said or names & {"MemoryError", "OutOfMemoryError"} else f"{type(error).__name__}: {error}"
+
+
+@dataclass
+class Running:
+    """A trial that runs in one of our slots."""
+
+    trial: Trial
+    slot: int
+    started: float = field(default_factory=time.monotonic)
+    told_to_stop: bool = False
 
 
 class Engine:
@@ -77,7 +145,10 @@ class Engine:
         slots: where trials run.
         sweep: where trials leave their files.
         rules: when to end.
+        owner: this process.
         on_tell: called after each tell with the trial and the seconds it took.
+        on_look: called often, to show how it goes.
+        alone: no other process runs trials of the study.
     """
 
     def __init__(
@@ -87,91 +158,202 @@ class Engine:
         slots: Slots,
         sweep: SweepDir,
         rules: Rules,
+        owner: Owner,
         on_tell: Callable[[FrozenTrial, float], None],
+        on_look: Callable[[], None] = lambda: None,
+        *,
+        alone: bool = True,
     ):
         self.study, self.space, self.slots, self.sweep, self.rules = study, space, slots, sweep, rules
-        self.on_tell = on_tell
+        self.owner, self.on_tell, self.on_look, self.alone = owner, on_tell, on_look, alone
         self.stop_reason: str | None = None
-        self._running: dict[int, Trial] = {}
+        self.running: dict[int, Running] = {}
+        self._started = time.monotonic()
         self._failures: list[Exception] = []
         self._told = 0
 
     def run(self) -> str:
-        """Ask, run and tell until a stop rule holds and nothing runs any more.
+        """Ask, run and tell until a stop rule holds and nothing of ours runs any more.
 
         Returns:
-            The stop reason: `target`, `n_trials` or `failures`.
+            The stop reason: `target`, `n_trials`, `timeout`, `failures`, or what `stop` was given.
 
         Raises:
             InputError: the first trial of this start cannot run because of what the user gave. For a later one that is
                 a failure like others: a corner of the space that cannot be used.
             Exception: too many trials failed; that of the last one.
         """
-        self.stop_reason = self._rule_that_holds()
-        while self._running or self.stop_reason is None:
-            while self.stop_reason is None and self.slots.free and self._missing():
-                self._ask()
-            self._tell(self.slots.wait())
+        while True:
             self.stop_reason = self.stop_reason or self._rule_that_holds()
+            if self.stop_reason is None:
+                self._fill()
+            else:
+                self._tell_running_to_stop(self.stop_reason)
+                if not self.running:
+                    break
+            if (self.running or not self.alone) and (done := self.slots.wait(LOOK_AROUND_S)) is not None:
+                self._tell(done)
+            self._look_around()
         if self.stop_reason == "failures":
             raise self._failures[-1]
         return self.stop_reason
 
+    def stop(self, reason: str) -> None:
+        """Begin no more trials and let running ones end at their next report; a signal handler may call this."""
+        self.stop_reason = self.stop_reason or reason
+
+    def abandon(self, reason: str) -> None:
+        """End what runs now; those trials do not count and are repeated by the next start."""
+        self.slots.close()
+        for running in self.running.values():
+            end(self.study, self._frozen(running.trial), TrialState.FAIL, {LOST: True, REASON: reason})
+        self.running.clear()
+
+    def _fill(self) -> None:
+        """Start trials in all free slots, as many as are missing."""
+        while self.stop_reason is None and self.slots.free and self._missing():
+            self._ask()
+            self.stop_reason = self.stop_reason or self._rule_that_holds()
+
     def _missing(self) -> int:
-        return max(0, self.rules.n_trials - len(finished(self.study)) - len(self._running))
+        """Return how many trials are to be started; those of other processes count too."""
+        return max(0, self.rules.n_trials - sum(map(counts, self.study.get_trials(deepcopy=False))))
 
     def _ask(self) -> None:
         """Start a trial. Whatever is raised here leaves it running in the study: the next start repairs that."""
-        trial = self.study.ask()
+        with warnings.catch_warnings(), self._sampler_that_works():
+            # Heartbeats, which this process sends itself, are made for Study.optimize.
+            warnings.filterwarnings("ignore", message="Heartbeat of storage")
+            trial = self.study.ask()
+        self.owner.begins(trial)
+        if self._is_surplus(trial):
+            self.owner.ends(trial)
+            return
         folder = self.sweep.trial(trial.number).root
         if folder.exists():
             raise InputError(f"{folder}: is there already, but not in the study; move it away or begin a new study")
-        try:
+        with self._sampler_that_works():
             job = Job(trial.number, self.space.overrides(trial))
+        if self.rules.reuse_results and (known := self._known(trial)) is not None:
+            self._copy(trial, known)
+            return
+        slot = self.slots.next
+        trial.set_user_attr(OWNER, self.owner.name(slot))
+        self.running[trial.number] = Running(trial, slot)
+        self.slots.start(job)
+
+    @contextmanager
+    def _sampler_that_works(self) -> Iterator[None]:
+        """Say in one line that a sampler needs a package; some look for it only when they have enough trials."""
+        try:
+            yield
         except ModuleNotFoundError as error:
             name = type(self.study.sampler).__name__
             raise InputError(f"hydra.sweeper.sampler: {name} needs the package {error.name}; install it") from error
-        self._running[trial.number] = trial
-        self.slots.start(job)
+
+    def _is_surplus(self, trial: Trial) -> bool:
+        """Give `trial` back if other processes have meanwhile asked for the last ones."""
+        before = [t for t in self.study.get_trials(deepcopy=False) if t.number < trial.number and counts(t)]
+        if len(before) < self.rules.n_trials:
+            return False
+        frozen = self._frozen(trial)
+        end(self.study, frozen, TrialState.FAIL, {SURPLUS: True, REASON: "one too many"})
+        if "fixed_params" in frozen.system_attrs:
+            repeat(self.study, frozen)
+        return True
+
+    def _known(self, trial: Trial) -> FrozenTrial | None:
+        """Return a trial that had the same parameters, and whose result is certain."""
+        for other in self.study.get_trials(deepcopy=False):
+            certain = other.state is TrialState.COMPLETE or other.user_attrs.get(REASON) == "diverged"
+            if certain and other.params == trial.params and COPIES not in other.user_attrs:
+                return other
+        return None
+
+    def _copy(self, trial: Trial, known: FrozenTrial) -> None:
+        for name in (METRICS, REASON):
+            if name in known.user_attrs:
+                trial.set_user_attr(name, known.user_attrs[name])
+        trial.set_user_attr(COPIES, known.number)
+        self.owner.ends(trial)
+        self._tell_study(trial, Outcome(known.state, known.values))
+        self.on_tell(self._frozen(trial), 0.0)
 
     def _tell(self, done: Done) -> None:
-        trial = self._running.pop(done.number)
-        told = outcome(done)
-        if told.reason is not None:
-            trial.set_user_attr(REASON, told.reason)
-        self._tell_study(trial, told.state, told.value)
-        self.on_tell(self.study.get_trials(deepcopy=False)[done.number], done.seconds)
+        running = self.running.pop(done.number)
+        self.owner.ends(running.trial)
+        before = self._frozen(running.trial)
+        if before.state.is_finished():
+            return  # another process thought us dead, and has queued it again
+        told = outcome(done, before.user_attrs.get(STOPPED), len(self.study.directions))
+        retry = isinstance(told.error, WorkerDied) and before.user_attrs.get(ATTEMPT, 0) < self.rules.retry
+        notes = {REASON: told.reason, LOST: told.lost or None, RETRIED: retry or None}
+        for name, value in notes.items():
+            if value is not None:
+                running.trial.set_user_attr(name, value)
+        self._tell_study(running.trial, told)
+        if retry:
+            repeat(self.study, before, before.user_attrs.get(ATTEMPT, 0) + 1)
+        self.on_tell(self._frozen(running.trial), done.seconds)
         if isinstance(told.error, InputError) and self._told == 0:
             raise told.error
         self._told += 1
         if told.error is not None:
             self._failures.append(told.error)
 
-    def _tell_study(self, trial: Trial, state: TrialState, value: float | None) -> None:
+    def _tell_study(self, trial: Trial, told: Outcome) -> None:
         try:
-            self.study.tell(trial, value, state)
+            self.study.tell(trial, told.values, told.state)
         except RuntimeError as error:
             # The grid sampler ends a study with its last point, in a way that only Study.optimize understands; the
             # trial has been told by then.
             if "Study.stop" not in str(error):
                 raise
 
+    def _look_around(self) -> None:
+        """See to trials that take too long and to dead processes; show how it goes."""
+        for number in list(self.running):
+            if (self.slots.seconds(number) or 0) > self.rules.trial_timeout_s:
+                self.slots.end(number)
+        if not self.alone:
+            repair(self.study, self.owner.orphans(), alone=False)
+        self.on_look()
+
+    def _tell_running_to_stop(self, reason: str) -> None:
+        for running in self.running.values():
+            if not running.told_to_stop and reason != "n_trials":
+                running.told_to_stop = True
+                if not self._frozen(running.trial).state.is_finished():
+                    running.trial.set_user_attr(STOP, reason)
+
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[trial.number]
+
     def _rule_that_holds(self) -> str | None:
         if self._target_reached():
             return "target"
-        if self._failures and len(self._failures) > self.rules.max_failure_rate * self.rules.n_trials:
+        if len(self._failures) > self.rules.max_failures:
             return "failures"
-        return None if self._missing() or self._running else "n_trials"
+        if time.monotonic() - self._started > self.rules.timeout_s:
+            return "timeout"
+        return "n_trials" if len(finished(self.study)) >= self.rules.n_trials else None
 
     def _target_reached(self) -> bool:
         best, target = incumbent(self.study), self.rules.target
         if best is None or target is None:
             return False
-        measured = metrics(self.sweep.trial(best.number))
-        if target.metric not in measured:
+        sign = 1 if target.maximize else -1
+        return sign * self._targeted(best, target) > sign * target.value
+
+    def _targeted(self, best: FrozenTrial, target: Target) -> float:
+        if target.metric is None:
+            assert best.values is not None
+            return float(best.values[0])
+        known = measured(best)
+        if target.metric not in known:
             path = self.sweep.trial(best.number).result
             raise InputError(
                 f"hydra.sweeper.target.metric={target.metric}: {path} does not have it"
-                f"{nearest(target.metric, measured)}; hydra.sweeper.target=null does without"
+                f"{nearest(target.metric, known)}; hydra.sweeper.target=null does without"
             )
-        return measured[target.metric] > target.value
+        return known[target.metric]

@@ -83,11 +83,20 @@ def as_override(key: str, value: Any) -> str:
 def _leaf(override: Override) -> Leaf:
     if not override.is_sweep_override():
         return Fixed(override.value(), override.get_value_string())
+    shuffled = getattr(override.value(), "shuffle", False)
     if override.is_choice_sweep():
-        return CategoricalDistribution(list(_choices(override)))
+        choices = list(_choices(override))
+        return CategoricalDistribution(sorted(choices, key=_kind_and_value) if shuffled else choices)
     distribution = create_optuna_distribution_from_override(override)
     assert isinstance(distribution, BaseDistribution)
+    if isinstance(distribution, CategoricalDistribution) and shuffled:
+        return CategoricalDistribution(sorted(distribution.choices, key=_kind_and_value))
     return distribution
+
+
+def _kind_and_value(choice: Any) -> tuple[str, Any]:
+    """Sort what is to be shuffled: each start would do so anew, and a study keeps its choices in their order."""
+    return type(choice).__name__, choice
 
 
 def _choices(override: Override) -> Iterator[bool | int | float | str]:

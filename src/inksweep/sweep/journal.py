@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from optuna.storages import JournalStorage
@@ -22,12 +23,32 @@ class KernelLock(BaseJournalFileLock):
 
     def acquire(self) -> bool:
         """Wait for the lock."""
-        self._lock.acquire()
+        self._lock.acquire(poll_interval=0.001)  # its holder needs a few milliseconds
         return True
 
     def release(self) -> None:
         """Let go of it."""
         self._lock.release()
+
+
+class JournalFile(JournalFileBackend):
+    """Optuna's journal file, except that what a writer left torn is cut off before the next one adds its lines.
+
+    A worker may be killed while it writes; the line after a torn one would be lost with it, and the journal unreadable.
+    """
+
+    def __init__(self, path: Path, lock: KernelLock):
+        super().__init__(str(path), lock_obj=lock)
+        self._path, self._kernel_lock = path, lock
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add `logs`, a line each."""
+        self._kernel_lock.acquire()
+        try:
+            cut_torn_line(self._path)
+            super().append_logs(logs)  # takes the lock once more: it may
+        finally:
+            self._kernel_lock.release()
 
 
 def open_journal(path: Path) -> JournalStorage:
@@ -40,23 +61,26 @@ def open_journal(path: Path) -> JournalStorage:
     lock.acquire()
     try:
         if path.exists():
-            _cut_torn_line(path)
+            cut_torn_line(path)
             _check_lines(path)
     finally:
         lock.release()
     try:
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        return JournalStorage(JournalFile(path, lock))
     except (KeyError, ValueError, TypeError, IndexError, AssertionError) as error:
         raise InputError(f"{path}: entries do not fit together ({error!r}); restore or remove it") from error
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
+    """Cut off what stands after the last line end; the lock must be held."""
     with path.open("r+b") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            log.warning("%s: cut a torn last line of %d bytes", path, len(content) - whole)
-            file.truncate(whole)
+        size = file.seek(0, 2)
+        if size == 0 or file.seek(size - 1) is None or file.read(1) == b"\n":
+            return
+        file.seek(0)
+        whole = file.read().rfind(b"\n") + 1
+        log.warning("%s: cut a torn last line of %d bytes", path, size - whole)
+        file.truncate(whole)
 
 
 def _check_lines(path: Path) -> None:

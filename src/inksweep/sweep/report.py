@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -12,10 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.paths import SweepDir, replacing
 from inksweep.sweep.engine import Target
-from inksweep.sweep.study import LOST, REASON, incumbent
-from inksweep.sweep.trial import metrics
+from inksweep.sweep.marks import COPIES, OWNER, REASON
+from inksweep.sweep.study import counts, front, incumbent, measured
 
 log = logging.getLogger(__name__)
+
+STATES = ("complete", "pruned", "fail", "running", "waiting", "lost")
 
 
 class Report:
@@ -29,7 +32,8 @@ class Report:
 
     def __init__(self, study: Study, sweep: SweepDir, target: Target | None):
         self.study, self.sweep, self.target = study, sweep, target
-        self._started = time.monotonic()
+        self.started = time.monotonic()
+        self._best: tuple[int, ...] | None = None
 
     def update(self, trial: FrozenTrial, seconds: float) -> None:
         """Write the files anew, and print the line of a trial that has just been told."""
@@ -38,29 +42,41 @@ class Report:
 
     def write(self, stop_reason: str | None = None) -> None:
         """Write both files; a reader sees the old ones or these."""
-        best = incumbent(self.study)
-        with replacing(self.sweep.summary) as file:
-            json.dump(self.summary(best, stop_reason), file, indent=2)
+        # They can be made again from the study, and waiting for the disk may cost more than a trial.
+        with replacing(self.sweep.summary, durable=stop_reason is not None) as file:
+            json.dump(self.summary(stop_reason), file, indent=2)
             file.write("\n")
-        if best is not None:
-            results = {"name": "optuna", "best_params": best.params, "best_value": best.value}
-            with replacing(self.sweep.results) as file:
-                file.write(OmegaConf.to_yaml(OmegaConf.create(results)))
+        best = front(self.study)
+        numbers = tuple(trial.number for trial in best)
+        if best and (numbers != self._best or stop_reason is not None):
+            self._best = numbers
+            with replacing(self.sweep.results, durable=stop_reason is not None) as file:
+                file.write(OmegaConf.to_yaml(OmegaConf.create(self._results(best))))
 
-    def summary(self, best: FrozenTrial | None, stop_reason: str | None) -> dict[str, Any]:
+    def _results(self, best: Sequence[FrozenTrial]) -> dict[str, Any]:
+        """Return what the stock sweeper writes."""
+        if len(self.study.directions) == 1:
+            return {"name": "optuna", "best_params": best[0].params, "best_value": best[0].value}
+        return {"name": "optuna", "solutions": [{"params": t.params, "values": t.values} for t in best]}
+
+    def summary(self, stop_reason: str | None) -> dict[str, Any]:
         """Return the content of `summary.json`."""
-        trials = self.study.get_trials(deepcopy=False)
-        counts = Counter("lost" if LOST in trial.user_attrs else trial.state.name.lower() for trial in trials)
+        trials, best = self.study.get_trials(deepcopy=False), incumbent(self.study)
         spent = [trial.duration.total_seconds() for trial in trials if trial.duration is not None]
-        return {
+        directions = [direction.name.lower() for direction in self.study.directions]
+        content: dict[str, Any] = {
             "schema_version": 1,
             "study": self.study.study_name,
-            "direction": self.study.direction.name.lower(),
-            "trials": {state: counts[state] for state in ("complete", "pruned", "fail", "running", "waiting", "lost")},
+            "direction": directions[0] if len(directions) == 1 else directions,
+            "trials": count_by_state(trials),
             "incumbent": None if best is None else self._described(best),
+        }
+        if len(directions) > 1:
+            content["pareto_front"] = [self._described(trial) for trial in front(self.study)]
+        return content | {
             "target": None if self.target is None else {"metric": self.target.metric, "value": self.target.value},
             # Of this start; and of all trials of the study together.
-            "elapsed_s": round(time.monotonic() - self._started, 3),
+            "elapsed_s": round(time.monotonic() - self.started, 3),
             "trials_s": round(sum(spent), 3),
             "stop_reason": stop_reason,
         }
@@ -68,22 +84,31 @@ class Report:
     def line(self, trial: FrozenTrial, seconds: float) -> str:
         """Return a trial as one line: number, value, target metric, seconds, best so far, parameters."""
         parts = [f"trial {trial.number}: {_verdict(trial)}"]
-        measured = metrics(self.sweep.trial(trial.number))
-        if self.target is not None and trial.state is TrialState.COMPLETE and self.target.metric in measured:
-            parts.append(f"{self.target.metric} {measured[self.target.metric]:.4f}")
-        parts.append(f"{seconds:.1f} s")
+        known = measured(trial)
+        if self.target is not None and trial.state is TrialState.COMPLETE and self.target.metric in known:
+            parts.append(f"{self.target.metric} {known[self.target.metric]:.4f}")
+        if COPIES in trial.user_attrs:
+            parts.append(f"known from trial {trial.user_attrs[COPIES]}")
+        else:
+            parts.append(f"{seconds:.1f} s")
         best = incumbent(self.study)
         if best is not None:
-            parts.append(f"best {best.value:.4f} (trial {best.number})")
+            parts.append(f"best {numbers(best)} (trial {best.number})")
         return ", ".join(parts) + " | " + parameters(trial)
 
     def _described(self, trial: FrozenTrial) -> dict[str, Any]:
-        return {
-            "number": trial.number,
-            "value": trial.value,
-            "params": trial.params,
-            "metrics": metrics(self.sweep.trial(trial.number)),
-        }
+        values = {"value": trial.value} if len(trial.values) == 1 else {"values": trial.values}
+        host = trial.user_attrs.get(OWNER, {}).get("host")
+        return {"number": trial.number, **values, "params": trial.params, "metrics": measured(trial), "host": host}
+
+
+def count_by_state(trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """Return how many trials are in each state; `lost`: those that do not count, because others take their place."""
+    found = Counter(
+        "lost" if not counts(trial) and trial.state is not TrialState.WAITING else trial.state.name.lower()
+        for trial in trials
+    )
+    return {state: found[state] for state in STATES}
 
 
 def write_settings(sweep: SweepDir, settings: dict[str, Any]) -> None:
@@ -97,8 +122,14 @@ def parameters(trial: FrozenTrial) -> str:
     return " ".join(f"{key}={v:.4g}" if isinstance(v, float) else f"{key}={v}" for key, v in trial.params.items())
 
 
+def numbers(trial: FrozenTrial) -> str:
+    """Return the objective of a complete trial in short; of several, all."""
+    return ", ".join(f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}" for value in trial.values)
+
+
 def _verdict(trial: FrozenTrial) -> str:
     if trial.state is TrialState.COMPLETE:
-        return f"{trial.value:.4f}"
+        return numbers(trial)
     reason = str(trial.user_attrs.get(REASON, "")).partition("\n")[0]
-    return f"{trial.state.name.lower()} ({reason})"
+    state = trial.state.name.lower()
+    return state if reason in ("", state) else f"{state} ({reason})"

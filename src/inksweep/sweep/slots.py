@@ -1,14 +1,17 @@
-"""Where trials run. The engine sees three words: `free`, `start`, `wait`; here is the slot of Hydra's launchers."""
+"""Where trials run: what the engine sees of it, and the slots that Hydra's launchers make."""
 
+import queue
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from inksweep.errors import InputError, explain
+from inksweep.errors import InputError, explain, last_line
 
 
 @dataclass(frozen=True)
@@ -29,26 +32,49 @@ class Done:
     seconds: float = 0.0
 
 
+class WorkerDied(RuntimeError):
+    """The process of a trial ended before the trial did; the message says how."""
+
+
+class TooLong(TimeoutError):
+    """A trial ran longer than `hydra.sweeper.trial_timeout_s`, and was ended."""
+
+
 class Slots(Protocol):
     """Places where trials run, each one at a time."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
 
     @property
     def free(self) -> int:
         """How many jobs could be started now."""
 
+    @property
+    def next(self) -> int:
+        """Which slot the next job gets; there must be a free one."""
+
     def start(self, job: Job) -> None:
         """Give `job` to a free slot."""
 
-    def wait(self) -> Done:
-        """Return the job that ends first of those started; there must be one."""
+    def wait(self, seconds: float) -> Done | None:
+        """Return a job that has ended, the first of those running, or None if none does within `seconds`."""
+
+    def seconds(self, number: int) -> float | None:
+        """Return how long the job of trial `number` has been running; None if it has not begun, or nobody knows."""
+
+    def end(self, number: int) -> bool:
+        """End the job of trial `number` now, if these slots can: `wait` then returns it with TooLong."""
+
+    def close(self) -> None:
+        """End everything that still runs."""
 
 
-class LauncherSlot:
-    """One slot: Hydra's launcher, which is told one job and blocks until that has ended.
+class BlockingSlot:
+    """One slot: a launcher that runs its job in this process, so that `wait` takes as long as the job."""
 
-    Args:
-        launch: `Launcher.launch`.
-    """
+    size = 1
 
     def __init__(self, launcher: Launcher):
         self._launcher = launcher
@@ -59,32 +85,144 @@ class LauncherSlot:
         """How many jobs could be started now."""
         return int(self._job is None)
 
+    @property
+    def next(self) -> int:
+        """Which slot the next job gets."""
+        return 0
+
     def start(self, job: Job) -> None:
         """Keep `job` for `wait`."""
         assert self._job is None
         self._job = job
 
-    def wait(self) -> Done:
-        """Run the job. A config that does not compose is an InputError of the job."""
-        assert self._job is not None
+    def wait(self, seconds: float) -> Done | None:
+        """Run the job, however long it takes."""
+        if self._job is None:
+            time.sleep(seconds)
+            return None
         job, self._job = self._job, None
-        started = time.perf_counter()
-        value, error = _outcome(lambda: self._launcher.launch([job.overrides], initial_job_idx=job.number))
-        return Done(job.number, value, error, time.perf_counter() - started)
+        return launched(self._launcher, job, as_user_error)
+
+    def seconds(self, number: int) -> float | None:
+        """Nobody can ask while a job runs."""
+        return None
+
+    def end(self, number: int) -> bool:
+        """Jobs of this process cannot be ended from outside."""
+        return False
+
+    def close(self) -> None:
+        """Nothing runs between calls."""
 
 
-def _outcome(launch: Callable[[], Sequence[JobReturn]]) -> tuple[Any, Exception | None]:
+class LauncherSlots:
+    """Slots that are threads, each of which waits for a launcher to run one job elsewhere.
+
+    Args:
+        launcher: one that runs jobs in other processes; `launch` is called from several threads at a time.
+        size: how many.
+        at_end: called once when no more jobs are to run.
+    """
+
+    def __init__(self, launcher: Launcher, size: int, at_end: Callable[[], None] = lambda: None):
+        self.size, self._launcher, self._at_end = size, launcher, at_end
+        self._busy: set[int] = set()
+        self._done: queue.SimpleQueue[tuple[int, Done | BaseException]] = queue.SimpleQueue()
+
+    @property
+    def free(self) -> int:
+        """How many jobs could be started now."""
+        return self.size - len(self._busy)
+
+    @property
+    def next(self) -> int:
+        """Which slot the next job gets."""
+        return min(set(range(self.size)) - self._busy)
+
+    def start(self, job: Job) -> None:
+        """Launch `job` from a thread of its own."""
+        slot = self.next
+        self._busy.add(slot)
+        # A daemon: the sweep may end without it.
+        threading.Thread(target=self._launch, args=(slot, job), name=f"slot-{slot}", daemon=True).start()
+
+    def wait(self, seconds: float) -> Done | None:
+        """Return a job that has ended, or None."""
+        try:
+            slot, done = self._done.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        self._busy.remove(slot)
+        if isinstance(done, BaseException):
+            raise done
+        return done
+
+    def seconds(self, number: int) -> float | None:
+        """Only the launcher knows when a job began."""
+        return None
+
+    def end(self, number: int) -> bool:
+        """A job in another launcher's hands ends at its next report only."""
+        return False
+
+    def close(self) -> None:
+        """Let the launcher go. Jobs that outlive it end at their next report: their trials are over."""
+        self._at_end()
+        self._at_end = lambda: None
+
+    def _launch(self, slot: int, job: Job) -> None:
+        # Processes that this thread starts inherit it: Ctrl-C is for the sweep, which tells its trials.
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._done.put((slot, launched(self._launcher, job, _as_death)))
+        except BaseException as error:
+            self._done.put((slot, error))
+
+
+def launched(launcher: Launcher, job: Job, meaning: Callable[[Exception], Exception]) -> Done:
+    """Let `launcher` run one job, and return what came of it.
+
+    Args:
+        launcher: blocks until the job has ended.
+        job: what to run.
+        meaning: of what `launch` itself raises.
+    """
+    started = time.perf_counter()
+    value: Any = None
+    raised: Exception | None = None
     try:
-        (returned,) = launch()
+        (returned,) = launcher.launch([job.overrides], initial_job_idx=job.number)
+        value, raised = outcome_of(returned)
+        if returned.hydra_cfg is not None and returned.hydra_cfg.hydra.job.num != job.number:
+            value, raised = None, WorkerDied("what came back is the result of another job")
     except Exception as error:
-        line = explain(error)
-        if line is None:
-            raise
-        raised = InputError(line)
-        raised.__cause__ = error
-        return None, raised
+        raised = meaning(error)
+    return Done(job.number, value, raised, time.perf_counter() - started)
+
+
+def _as_death(error: Exception) -> Exception:
+    """Return what it means that a launcher could not run a job: the user's fault, or its process is gone."""
+    told = as_user_error(error)
+    return told if isinstance(told, InputError) else WorkerDied(f"{type(error).__name__}: {last_line(error)}")
+
+
+def outcome_of(returned: JobReturn) -> tuple[Any, Exception | None]:
+    """Return the value of a job, or what it raised."""
     # Not `return_value`: that prints, and raises what we are to return.
     value = returned._return_value
     if returned.status is JobStatus.COMPLETED:
         return value, None
+    if type(value).__name__ == "UncompletedJobError":  # submitit's own limit
+        return None, TooLong(str(value))
     return None, value if isinstance(value, Exception) else RuntimeError(repr(value))
+
+
+def as_user_error(error: Exception) -> Exception:
+    """Return an InputError with one line for what the user did wrong, and anything else as it is."""
+    line = explain(error)
+    if line is None or isinstance(error, InputError):
+        return error
+    raised = InputError(line)
+    raised.__cause__ = error
+    return raised

@@ -1,95 +1,111 @@
-"""The study: opened or begun, and repaired of what a dead process left."""
+"""The study: opened or begun, what counts in it, and the repair of what a dead process left."""
 
 import logging
-import re
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.errors import InputError
-from inksweep.paths import SweepDir
 from inksweep.sweep.grammar import Fixed
-from inksweep.sweep.journal import open_journal
+from inksweep.sweep.marks import ATTEMPT, LOST, METRICS, REASON, REPEATS, RETRIED, SURPLUS
 from inksweep.sweep.space import Space
+from inksweep.sweep.storage import Address, open_storage
 
 log = logging.getLogger(__name__)
 
-# On a trial that was lost with its process: it is repeated under a new number and does not count.
-LOST = "lost"
-# On a repetition: the number of the trial that was lost.
-REPEATS = "repeats"
-# On a trial that did not complete: why.
-REASON = "reason"
+# A trial that carries one of these has been replaced by another, or never was: it does not count.
+UNCOUNTED = (LOST, RETRIED, SURPLUS)
+# Another process needs so long, at most, from telling that a trial is lost to queueing its repetition.
+REPAIR_S = 30.0
 
 
-def open_study(sweep: SweepDir, name: str | None, storage: str | None, direction: str) -> Study:
+def open_study(address: Address, directions: Sequence[str]) -> Study:
     """Open the study, or begin it.
 
     Args:
-        sweep: where its journal lies if `storage` is None.
-        name: of the study; None: that of the sweep directory, or one that Optuna makes up for a `storage`.
-        storage: URL of a database, or None.
-        direction: `minimize` or `maximize`.
+        address: where it is kept, and its name.
+        directions: `minimize` or `maximize`, one an objective.
 
     Raises:
-        InputError: the storage cannot be opened, or the study has another direction.
+        InputError: the storage cannot be opened, or the study has other directions.
     """
     # Optuna's own lines about each study and trial would come on top of ours.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if storage is None:
-        name = name or sweep.root.name
-        study = optuna.create_study(
-            study_name=name,
-            storage=open_journal(sweep.journal),
-            direction=StudyDirection[direction.upper()],
-            load_if_exists=True,
-        )
-    else:
-        try:
-            study = optuna.create_study(
-                study_name=name, storage=storage, direction=StudyDirection[direction.upper()], load_if_exists=True
-            )
-        except Exception as error:  # whatever a database driver raises
-            reason = str(error).partition("\n")[0]
-            raise InputError(
-                f"hydra.sweeper.storage={without_password(storage)}: cannot be opened ({reason})"
-            ) from error
-    if study.direction.name.lower() != direction:
+    wanted = [StudyDirection[direction.upper()] for direction in directions]
+    study = optuna.create_study(
+        study_name=address.study, storage=open_storage(address), directions=wanted, load_if_exists=True
+    )
+    if study.directions != wanted:
+        names = [direction.name.lower() for direction in study.directions]
         raise InputError(
-            f"hydra.sweeper.direction={direction}: study {study.study_name} has direction "
-            f"{study.direction.name.lower()}; begin a new one (hydra.sweeper.study_name)"
+            f"hydra.sweeper.direction={_one_or_all(directions)}: study {study.study_name} has direction "
+            f"{_one_or_all(names)}; begin a new one (hydra.sweeper.study_name)"
         )
     return study
 
 
-def without_password(url: str) -> str:
-    """Return a storage URL that may be shown."""
-    return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:***@", url)
+def _one_or_all(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"[{','.join(names)}]"
 
 
-def repair(study: Study) -> list[int]:
-    """Tell FAIL for trials that a dead process left running, and queue them again with the same parameters.
+def lose(study: Study, trial: FrozenTrial, reason: str) -> bool:
+    """Tell FAIL for a trial that is to be repeated and does not count; False if another process was faster."""
+    return end(study, trial, TrialState.FAIL, {LOST: True, REASON: reason})
 
-    To be called by the owner, before the first ask.
+
+def end(study: Study, trial: FrozenTrial, state: TrialState, notes: dict[str, Any]) -> bool:
+    """Put a running trial into a final state without a value; False if it had ended already."""
+    storage = study._storage
+    try:
+        for name, value in notes.items():
+            storage.set_trial_user_attr(trial._trial_id, name, value)
+        return storage.set_trial_state_values(trial._trial_id, state)
+    except UpdateFinishedTrialError:
+        return False
+
+
+def repeat(study: Study, trial: FrozenTrial, attempt: int | None = None) -> None:
+    """Queue a trial again, with the same parameters."""
+    # A trial that died before it was suggested anything may itself have been a repetition.
+    parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    attempts = trial.user_attrs.get(ATTEMPT) if attempt is None else attempt
+    notes = {REPEATS: trial.number} if attempts is None else {REPEATS: trial.number, ATTEMPT: attempts}
+    study.enqueue_trial(parameters, user_attrs=notes)
+
+
+def repair(study: Study, orphans: Iterable[FrozenTrial], *, alone: bool = True) -> list[int]:
+    """Tell FAIL for trials that a dead process left running, and queue what is to be repeated.
+
+    Args:
+        study: whose.
+        orphans: trials that nobody runs any more.
+        alone: no other process may be about to queue a repetition of its own.
 
     Returns:
         The numbers of the trials that were lost.
     """
+    lost = [trial for trial in orphans if lose(study, trial, "its process died")]
     trials = study.get_trials(deepcopy=False)
     repeated = {trial.user_attrs.get(REPEATS) for trial in trials}
-    lost = [trial for trial in trials if trial.state is TrialState.RUNNING]
-    for trial in lost:
-        # Queued first: after a crash between the two steps it is still repeated, and once.
-        if trial.number not in repeated:
-            # A trial that died before it was suggested anything may itself have been a repetition.
-            parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            study.enqueue_trial(parameters, user_attrs={REPEATS: trial.number})
-        study._storage.set_trial_user_attr(trial._trial_id, LOST, True)
-        study._storage.set_trial_user_attr(trial._trial_id, REASON, "the sweep's process died")
-        study.tell(trial.number, state=TrialState.FAIL)
-    return [trial.number for trial in lost]
+    mine = {trial.number for trial in lost}
+    for trial in trials:
+        # Also one that was lost long ago, whose process then died before it could queue it.
+        if LOST not in trial.user_attrs or not trial.state.is_finished() or trial.number in repeated:
+            continue
+        if alone or trial.number in mine or _age(trial.datetime_complete) > REPAIR_S:
+            repeat(study, trial)
+    return sorted(mine)
+
+
+def _age(moment: datetime | None) -> float:
+    return 0.0 if moment is None else time.time() - moment.timestamp()
 
 
 def check_space(study: Study, space: Space) -> None:
@@ -113,18 +129,38 @@ def check_space(study: Study, space: Space) -> None:
             ) from error
 
 
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of `n_trials`: running or ended, and not replaced by another."""
+    return trial.state is not TrialState.WAITING and not any(mark in trial.user_attrs for mark in UNCOUNTED)
+
+
 def finished(study: Study) -> list[FrozenTrial]:
-    """Return the trials that count: ended, and not lost with their process."""
-    return [t for t in study.get_trials(deepcopy=False) if t.state.is_finished() and LOST not in t.user_attrs]
+    """Return the trials that count and have ended."""
+    return [t for t in study.get_trials(deepcopy=False) if t.state.is_finished() and counts(t)]
+
+
+def front(study: Study) -> list[FrozenTrial]:
+    """Return the complete trials that no other beats: of one objective the best, of several the Pareto front."""
+    if len(study.directions) > 1:
+        return sorted(study.best_trials, key=_order(study))
+    best = incumbent(study)
+    return [] if best is None else [best]
 
 
 def incumbent(study: Study) -> FrozenTrial | None:
-    """Return the best complete trial, the earlier one of equals; None if there is none."""
+    """Return the best complete trial by the first objective, the earlier one of equals; None if there is none.
+
+    Of trials that are equal in the first objective, the further ones decide: it is on the Pareto front.
+    """
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    sign = 1 if study.direction is StudyDirection.MINIMIZE else -1
-    return min(complete, key=lambda trial: (sign * _value(trial), trial.number), default=None)
+    return min(complete, key=_order(study), default=None)
 
 
-def _value(trial: FrozenTrial) -> float:
-    assert trial.value is not None
-    return trial.value
+def measured(trial: FrozenTrial) -> dict[str, float]:
+    """Return what a trial measured."""
+    return dict(trial.user_attrs.get(METRICS, {}))
+
+
+def _order(study: Study) -> Any:
+    signs = [1 if direction is StudyDirection.MINIMIZE else -1 for direction in study.directions]
+    return lambda trial: (*(sign * value for sign, value in zip(signs, trial.values, strict=True)), trial.number)

@@ -2,30 +2,85 @@
 
 import json
 import math
+import os
+import signal
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
+from inksweep import trial
 from inksweep.errors import Diverged
-from inksweep.paths import RunDir
+from inksweep.paths import RunDir, replacing
 
 
 class TrialTask:
-    """The app's task, except that a training that diverged returns NaN: a sweep has a use for that.
+    """The app's task, watched by the study. A class, so that launchers can pickle it.
 
-    As an exception it would be logged with its traceback as a failed job. A class, so that launchers can pickle it.
+    Except that a training that diverged returns NaN, and one that raises Optuna's TrialPruned its last word: a sweep
+    has a use for both. As exceptions they would be logged with their traceback as failed jobs.
     """
 
     def __init__(self, task: TaskFunction):
         self.task = task
+        self._sweep_pid = os.getpid()
 
     def __call__(self, cfg: DictConfig) -> Any:
         """Run the task."""
+        from optuna import TrialPruned
+
+        from inksweep.sweep.watch import StudyWatcher
+
+        is_apart = os.getpid() != self._sweep_pid
+        if is_apart and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which tells its trials
+        hydra = HydraConfig.get()
+        run, watcher, started = RunDir(Path(hydra.runtime.output_dir)), StudyWatcher(hydra), time.monotonic()
+        value: Any = None
+        error: BaseException | None = None
         try:
-            return self.task(cfg)
+            with trial.watched_by(watcher):
+                value = self.task(cfg)
         except Diverged:
-            return math.nan
+            value = math.nan
+        except TrialPruned:
+            watcher.stop("pruned")
+        except SystemExit as raised:
+            error = raised
+            if not is_apart:
+                raise
+            # A process that ends looks like one that died.
+            raise RuntimeError(f"the job called sys.exit({raised.code!r})") from raised
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if not run.result.exists():
+                _write_result(run, value, watcher.reason, error, time.monotonic() - started)
+            watcher.finish(metrics(run))
+        return value
+
+
+def _write_result(run: RunDir, value: Any, reason: str | None, error: BaseException | None, seconds: float) -> None:
+    """Write the result.json of an app that writes none of its own: how the trial ended."""
+    status = "failed" if error else "completed" if reason is None else "pruned" if reason == "pruned" else "stopped"
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    numbers = [float(v) if isinstance(v, int | float) and math.isfinite(v) else None for v in values]
+    content = {
+        "schema_version": 1,
+        "status": status,
+        "reason": f"{type(error).__name__}: {error}" if error else reason,
+        "objective": {"name": None, "value": numbers[0]},
+        "metrics": {},
+        "seconds": {"total": round(seconds, 3)},
+    }
+    with replacing(run.result) as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
 
 
 def result(run: RunDir) -> dict[str, Any]:

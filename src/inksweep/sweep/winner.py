@@ -5,14 +5,18 @@ import os
 import shlex
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 from inksweep.paths import SweepDir, WinnerDir, shown
-from inksweep.sweep.trial import metrics, result
+from inksweep.sweep.marks import OWNER
+from inksweep.sweep.study import measured
+from inksweep.sweep.trial import result
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +30,13 @@ print(about["classes"], about["preprocess"])  # pictures: (n, 1, size, size), fr
 """
 
 
-def save(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> WinnerDir:
+TEST_SPLIT = (
+    "The test split ranked nothing; a sweep with a target looks at the best trial's test metric to decide",
+    "whether to stop, so that number is slightly optimistic.",
+)
+
+
+def save(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> WinnerDir | None:
     """Put `trial` in `winner/`; a reader sees the old winner, for an instant none, or this one: never half of it.
 
     Files that the trial does not have (other apps write no model.pt) are left out.
@@ -36,17 +46,27 @@ def save(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> Winne
         trial: the incumbent.
         study: name of the study, for the card.
         program: the script, as the user called it.
+
+    Returns:
+        Where it is; None if the trial ran on another machine and its folder is there.
     """
-    for leftover in sweep.root.glob(".winner.*"):
+    with FileLock(sweep.winner_lock):  # another process of this sweep may be at the same
+        return _save(sweep, trial, study, program)
+
+
+def _save(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> WinnerDir | None:
+    for leftover in sweep.root.glob(".winner-*"):
         shutil.rmtree(leftover)
     run, winner = sweep.trial(trial.number), sweep.winner
-    if winner.root.exists() and not run.root.exists():
-        log.warning("%s: its trial's folder %s is gone; it stays as it is", shown(winner.root), shown(run.root))
-        return winner
+    if not run.root.exists():
+        if winner.root.exists():
+            log.warning("%s: its trial's folder %s is gone; it stays as it is", shown(winner.root), shown(run.root))
+            return winner
+        return None
     text = card(sweep, trial, study, program)
     if winner.card.is_file() and winner.card.read_text(encoding="utf-8") == text:
         return winner
-    building = WinnerDir(Path(tempfile.mkdtemp(dir=sweep.root, prefix=".winner.")))
+    building = WinnerDir(Path(tempfile.mkdtemp(dir=sweep.root, prefix=".winner-")))
     for source, copy in ((run.model, building.model), (run.result, building.result), (run.config, building.config)):
         if source.is_file():
             shutil.copyfile(source, copy)
@@ -58,26 +78,33 @@ def save(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> Winne
     return winner
 
 
+def host(trial: FrozenTrial) -> str:
+    """Return the machine that ran `trial`."""
+    return str(trial.user_attrs.get(OWNER, {}).get("host", "an unknown machine"))
+
+
 def card(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> str:
     """Return the model card, in Markdown."""
     run = sweep.trial(trial.number)
-    measured = {"objective": trial.value, **metrics(run)}
+    objectives = {"objective": trial.values[0]} if len(trial.values) == 1 else dict(_numbered(trial.values))
+    known = {**objectives, **measured(trial)}
     lines = [
         f"# Winner of {study}",
         "",
         f"Trial {trial.number} of the study. Chosen because its objective is the best of all trials.",
-        "The test split ranked nothing; a sweep with a target looks at the best trial's test metric to decide",
-        "whether to stop, so that number is slightly optimistic.",
+        *(TEST_SPLIT if any(name.startswith("test/") for name in known) else ()),
         "",
         "| measured | value |",
         "|---|---|",
-        *(f"| {name} | {value:.6g} |" for name, value in measured.items()),
+        *(f"| {name} | {value:.6g} |" for name, value in known.items()),
         "",
         "| searched | value |",
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in trial.params.items()),
         "",
-        "Train it again:",
+        f"All that it left: {shown(run.root)}",
+        "",
+        "Run it again:",
         "",
         "```",
         command(sweep, trial, program),
@@ -96,6 +123,10 @@ def command(sweep: SweepDir, trial: FrozenTrial, program: str) -> str:
     path = sweep.trial(trial.number).overrides
     overrides: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else []
     return shlex.join(["python", program, *overrides])
+
+
+def _numbered(values: Sequence[float]) -> Iterator[tuple[str, float]]:
+    return ((f"objective {index}", value) for index, value in enumerate(values, start=1))
 
 
 def _swap(new: Path, old: Path) -> None:

@@ -1,0 +1,32 @@
+"""Names of the notes on trials and studies, kept as user attributes: what the processes of a sweep tell each other."""
+
+# On a study: what it is a search of.
+DEFINITION = "inksweep:definition"
+# The sweeps, with their number of points, that it was warm-started from.
+WARM_STARTS = "inksweep:warm_starts"
+
+# On a trial that ended without counting, because its process was lost or the sweep was interrupted: it is to be
+# repeated with the same parameters under a new number. On its repetition: the number of the first one.
+LOST = "inksweep:lost"
+REPEATS = "inksweep:repeats"
+# On a trial whose worker died, once it is repeated: it does not count any more. On the repetition: which attempt.
+RETRIED = "inksweep:retried"
+ATTEMPT = "inksweep:attempt"
+# On a trial that came one too many, because another process was faster.
+SURPLUS = "inksweep:surplus"
+# On a trial that was not run because its point was known: the number of the trial that it repeats.
+COPIES = "inksweep:copies"
+# Why a trial did not complete.
+REASON = "inksweep:reason"
+# What a trial measured: name -> number.
+METRICS = "inksweep:metrics"
+# Who runs a trial: {"id": of the process that asked, "host": its machine, "slot": number}.
+OWNER = "inksweep:owner"
+# The sweep to a job: end at your next report; and why.
+STOP = "inksweep:stop"
+# A job to the sweep: I was told to stop, for this reason, and ended.
+STOPPED = "inksweep:stopped"
+# The number of the last report that a job expects to make.
+TOTAL = "inksweep:total"
+# On a trial that did not come from the sampler: enqueue, warm_start.
+ORIGIN = "inksweep:origin"

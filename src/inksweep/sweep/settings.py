@@ -1,0 +1,255 @@
+"""The keys of `hydra.sweeper`, their meaning and limits, and the groups `hydra/sweeper/sampler` and `.../pruner`.
+
+Every start of every Hydra app in this environment imports this module: no torch, no Optuna here.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, TPESamplerConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from inksweep.errors import need
+
+
+def _need(good: bool, key: str, value: object, allowed: str) -> None:
+    need(good, f"hydra.sweeper.{key}", value, allowed)
+
+
+@dataclass
+class TargetConf:
+    """When the best trial is good enough."""
+
+    # A key of `metrics` in the trial's result.json; null: the objective.
+    metric: str | None = None
+    # To be exceeded; with direction=minimize, to be undercut. null: never.
+    value: float | None = None
+    # null: the objective's own direction, and maximize for a metric.
+    direction: Direction | None = None
+
+    def __post_init__(self) -> None:
+        if self.value is None:
+            return
+        _need(math.isfinite(self.value), "target.value", self.value, "a finite number")
+        is_fraction = self.metric in ("val/accuracy", "test/accuracy")
+        _need(not is_fraction or 0 <= self.value < 1, "target.value", self.value, "at least 0 and below 1: 0.9 is 90%")
+
+
+@dataclass
+class JointTPEConf(TPESamplerConfig):
+    """TPE that samples parameters together, and apart for each branch of a conditional space (Optuna's defaults)."""
+
+    multivariate: bool = True
+    group: bool = True
+    constant_liar: bool = True
+
+
+@dataclass
+class PrunerConf:
+    """What ends a trial early that does worse than others at the same step."""
+
+    _target_: str = MISSING
+
+
+@dataclass
+class NoPrunerConf(PrunerConf):
+    """Every trial runs to its end."""
+
+    _target_: str = "optuna.pruners.NopPruner"
+
+
+@dataclass
+class MedianPrunerConf(PrunerConf):
+    """Prune what is, at its best, worse than the median of the others at this step."""
+
+    _target_: str = "optuna.pruners.MedianPruner"
+    # Trials that must be complete before any is pruned.
+    n_startup_trials: int = 5
+    # Steps before which nothing is pruned.
+    n_warmup_steps: int = 0
+    interval_steps: int = 1
+    n_min_trials: int = 1
+
+
+@dataclass
+class PercentilePrunerConf(MedianPrunerConf):
+    """Prune what is, at its best, outside the best `percentile` of the others at this step."""
+
+    _target_: str = "optuna.pruners.PercentilePruner"
+    percentile: float = 25.0
+
+
+@dataclass
+class AshaPrunerConf(PrunerConf):
+    """Asynchronous successive halving: of those that reach a rung, the best 1/reduction_factor go on."""
+
+    _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
+    # The step of the first rung; auto: found from the first complete trial.
+    min_resource: Any = 1
+    reduction_factor: int = 3
+    min_early_stopping_rate: int = 0
+    bootstrap_count: int = 0
+
+
+@dataclass
+class HyperbandPrunerConf(PrunerConf):
+    """Several successive halvings that begin at different rungs."""
+
+    _target_: str = "optuna.pruners.HyperbandPruner"
+    min_resource: int = 1
+    # The last step; auto: found from the first complete trial.
+    max_resource: Any = "auto"
+    reduction_factor: int = 3
+    bootstrap_count: int = 0
+
+
+@dataclass
+class PatientPrunerConf(PrunerConf):
+    """Let another pruner decide only once a trial has not improved for `patience` steps."""
+
+    _target_: str = "optuna.pruners.PatientPruner"
+    wrapped_pruner: Any = field(default_factory=lambda: {"_target_": "optuna.pruners.MedianPruner"})
+    patience: int = 3
+    min_delta: float = 0.0
+
+
+# What to do if the study began as another search. `continue`: go on, and let it be this one from now on.
+OnMismatch = Enum("OnMismatch", {"error": "error", "continue": "continue"})  # the word is no name in a class
+
+
+@dataclass
+class InksweepSweeperConf(OptunaSweeperConf):
+    """Keys of `hydra.sweeper`: those of the stock Optuna sweeper with their meaning, and more."""
+
+    _target_: str = "inksweep.sweep.plugin.InksweepSweeper"
+    defaults: list[Any] = field(
+        default_factory=lambda: [
+            {"sampler": "tpe_joint"},
+            {"pruner": "median"},
+            {"override /hydra/launcher@_global_.hydra.launcher": "slots"},
+            {"override /hydra/output@_global_.hydra.output": "inksweep_study"},
+        ]
+    )
+    pruner: PrunerConf = MISSING
+    # minimize or maximize; of several objectives, a list.
+    direction: Any = Direction.minimize
+    # URL of a database that Optuna knows: every process that is given the same study_name joins in. null: a journal
+    # file in the sweep directory, for one process.
+    storage: Any = None
+    # With a database: how often a process is to be heard of. One that misses three is taken for dead.
+    heartbeat_s: int = 60
+    # A sweep with the name and storage of an earlier one goes on with it. The sweep directory is multirun/<study_name>
+    # unless the app or hydra.sweep.dir says otherwise; null: the time, or the name of the given directory.
+    study_name: str | None = None
+    # Finished trials that the study is to hold in all, those of earlier starts and other processes included.
+    n_trials: int = 20
+    # Slots: trials at a time. A slot that is free gets its next trial at once.
+    n_jobs: int = 1
+    # Part of n_trials that may fail in one start of the sweep; more, and it gives up.
+    max_failure_rate: float = 0.0
+    # The same as a number of trials; null: by max_failure_rate.
+    max_failures: int | None = None
+    # How often a trial whose process died is tried again.
+    retry: int = 1
+    # Seconds after which this start begins no more trials and lets running ones end at their next report.
+    timeout_s: float | None = None
+    # Seconds that one trial may take.
+    trial_timeout_s: float | None = None
+    # A point that the study knows already is not run again.
+    reuse_results: bool = True
+    # Points to try first, each a mapping of parameters to values; what is left out the sampler chooses.
+    enqueue: list[Any] | None = None
+    # Directory of another sweep whose best points are tried first, and how many of them.
+    warm_start: str | None = None
+    warm_start_best: int = 5
+    # If the search space, objective or base configuration is not that which the study began with.
+    on_mismatch: OnMismatch = OnMismatch["error"]
+    # Print space, first points and an estimate of the time; write nothing.
+    dry_run: bool = False
+    # Parameter -> distribution, or a value for all trials.
+    params: dict[str, Any] | None = None
+    # Parameter -> one of its values -> what is searched, or set, only while it has that value.
+    when: Any = None
+    # Stop once the best trial, by the objective, exceeds this; null: never.
+    target: TargetConf | None = field(default_factory=TargetConf)
+
+    def __post_init__(self) -> None:
+        name = self.study_name
+        _need(
+            name is None or (name not in ("", "..") and PurePath(name).name == name), "study_name", name, "a plain name"
+        )
+        good_storage = self.storage is None or (isinstance(self.storage, str) and "://" in self.storage)
+        _need(
+            good_storage, "storage", self.storage, "null (a file in the sweep directory) or a URL like sqlite:///a.db"
+        )
+        _need(self.n_trials >= 1, "n_trials", self.n_trials, "at least 1")
+        for key in ("n_jobs", "heartbeat_s", "warm_start_best"):
+            _need(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
+        for key in ("timeout_s", "trial_timeout_s"):
+            seconds = getattr(self, key)
+            _need(seconds is None or 0 < seconds < math.inf, key, seconds, "seconds above 0, or null")
+        _need(0 <= self.max_failure_rate <= 1, "max_failure_rate", self.max_failure_rate, "from 0 to 1")
+        _need(self.retry >= 0, "retry", self.retry, "at least 0")
+        _need(
+            self.max_failures is None or self.max_failures >= 0,
+            "max_failures",
+            self.max_failures,
+            "at least 0, or null: by max_failure_rate",
+        )
+        known = bool(self.directions) and all(name in Direction.__members__ for name in self.directions)
+        _need(known, "direction", self.direction, "minimize or maximize, or a list of these")
+
+    @property
+    def directions(self) -> list[str]:
+        """`minimize` or `maximize` for each objective, in whichever of the stock sweeper's forms they were given."""
+        several = isinstance(self.direction, Sequence) and not isinstance(self.direction, str)
+        given = self.direction if several else [self.direction]
+        return [one.name if isinstance(one, Direction) else str(one) for one in given]
+
+
+def settings(sweeper: DictConfig) -> InksweepSweeperConf:
+    """Return the checked settings of `hydra.sweeper`.
+
+    Where only its `_target_` is ours and the rest the stock sweeper's, they mean what they mean there.
+    """
+    # Of the node itself, not of a copy: a name made of the time is then the one that the sweep directory has.
+    conf: Any = OmegaConf.to_object(sweeper)
+    if isinstance(conf, InksweepSweeperConf):
+        return conf
+    given = dict(conf) if isinstance(conf, dict) else {k: v for k, v in vars(conf).items() if k != "defaults"}
+    stock = {"pruner": NoPrunerConf(), "reuse_results": False, "on_mismatch": OnMismatch["continue"]}
+    return InksweepSweeperConf(**{**stock, **given})
+
+
+def _study_folder(study_name: str | None, time: str) -> str:
+    return study_name or time
+
+
+# Hydra's own folders, except that a sweep keeps its study's name: the same command then finds it again.
+STUDY_OUTPUT = {
+    "run": {"dir": "outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}"},
+    "sweep": {
+        "dir": "multirun/${inksweep.study_folder:${hydra.sweeper.study_name},${now:%Y-%m-%d_%H-%M-%S-%f}}",
+        "subdir": "${hydra.job.num}",
+    },
+}
+
+OmegaConf.register_resolver("inksweep.study_folder", _study_folder, replace=True)
+store = ConfigStore.instance()
+store.store(group="hydra/output", name="inksweep_study", node=STUDY_OUTPUT, package="hydra", provider="inksweep")
+store.store(group="hydra/sweeper", name="inksweep", node=InksweepSweeperConf, provider="inksweep")
+store.store(group="hydra/sweeper/sampler", name="tpe_joint", node=JointTPEConf, provider="inksweep")
+for name, pruner in {
+    "none": NoPrunerConf,
+    "median": MedianPrunerConf,
+    "percentile": PercentilePrunerConf,
+    "asha": AshaPrunerConf,
+    "hyperband": HyperbandPrunerConf,
+    "patient": PatientPrunerConf,
+}.items():
+    store.store(group="hydra/sweeper/pruner", name=name, node=pruner, provider="inksweep")

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install sweep test test-quick lint bench clean
+.PHONY: help install install-dev sweep test test-quick lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -12,9 +12,15 @@ help:  ## show this
 
 install: $(BIN)/.installed  ## make the environment in .venv
 
+install-dev: $(BIN)/.installed-dev  ## the same with all that the tests need
+
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(BIN)/.installed-dev: $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
@@ -24,10 +30,10 @@ sweep: install  ## search until the best model exceeds 90% test accuracy, save i
 test: test-quick  ## all tests; those on the full MNIST one after the other, as each uses every core
 	$(BIN)/python -m pytest -m full
 
-test-quick: install  ## the tests that need no data set, one process a core
+test-quick: install-dev  ## the tests that need no data set, one process a core
 	$(BIN)/python -m pytest -n auto -m "not full"
 
-lint: install  ## style and types
+lint: install-dev  ## style and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy

@@ -20,11 +20,12 @@ import optuna
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import CompactHydraException
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from inksweep.errors import InputError, explain
+from inksweep.errors import explain
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.settings import InksweepSweeperConf
 
@@ -313,7 +314,7 @@ def test_samplers_suggest_the_same(apps, sampler, missing, settings):
     space = [*([] if sampler == "tpe" else ["x=interval(-5, 5)"]), "y=interval(-5, 5)"]
     space += [f"hydra/sweeper/sampler={sampler}", *settings]
     if missing:
-        with pytest.raises(InputError) as raised:
+        with pytest.raises(CompactHydraException) as raised:
             apps.run("sphere", OURS, *space)
         assert re.search(f"hydra.sweeper.sampler.*needs the package {missing[0]}; install it", one_line(raised))
         return
@@ -338,7 +339,7 @@ def test_the_grid_sampler_ends_with_the_grid(apps):
     assert len(ours.jobs) == 4
     assert points == {(x, y, a) for x in (-1, 1) for y in (-1, 0) for a in ("b r",)}
     assert ours.results["best_value"] == 1
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(CompactHydraException) as raised:
         apps.run("sphere", OURS, "hydra/sweeper/sampler=grid", "x=interval(0, 1)", sweep="endless")
     assert one_line(raised).startswith("x: GridSampler only supports discrete distributions.")
 
@@ -366,7 +367,7 @@ def test_a_space_written_in_python(apps):
     # What is fixed it may not suggest; either says so.
     with pytest.raises(ValueError, match="z"):
         apps.run("pythonic", STOCK, "z=1", sweep="stock_fixed")
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(CompactHydraException) as raised:
         apps.run("pythonic", OURS, "z=1", sweep="ours_fixed")
     assert one_line(raised) == "hydra.sweeper.custom_search_space: suggests z, which is fixed to 1"
 

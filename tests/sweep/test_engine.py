@@ -12,6 +12,7 @@ from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target, outcome
+from inksweep.sweep.ledger import Ledger
 from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, REPEATS, RETRIED, STOP, STOPPED
 from inksweep.sweep.owner import Owner
 from inksweep.sweep.report import Report
@@ -79,9 +80,10 @@ def engine(sweep, slots, n_trials=3, failures=0, target=None, directions=("maxim
     address = Address("night", None, sweep.root, heartbeat_s=60)
     study = slots.study = open_study(address, list(directions))
     study.sampler = optuna.samplers.RandomSampler(seed=seed + len(study.trials))
-    report = Report(study, sweep, target)
+    ledger = Ledger(study)
+    report = Report(ledger, sweep, target)
     return Engine(
-        study,
+        ledger,
         declare(SPACE, None),
         slots,
         sweep,
@@ -135,6 +137,7 @@ def test_what_came_back_decides_what_is_told(done, state, value, reason):
     ("stopped", "state", "reason", "lost"),
     [
         ("pruned", TrialState.PRUNED, "pruned", False),
+        ("diverged", TrialState.PRUNED, "diverged", False),
         ("target", TrialState.PRUNED, "stopped", False),
         ("trial_timeout", TrialState.FAIL, "timeout", False),
         ("interrupted", TrialState.FAIL, "interrupted", True),
@@ -319,7 +322,7 @@ def test_a_trial_is_one_line(sweep):
     loop = engine(sweep, slots, n_trials=1, target=target)
     loop.run()
     x = loop.study.trials[0].params["x"]
-    line = Report(loop.study, sweep, target).line(incumbent(loop.study), 3.14)
+    line = Report(loop.ledger, sweep, target).line(incumbent(loop.study), 3.14)
     assert line == f"trial 0: 0.5000, test/accuracy 0.2500, 3.1 s, best 0.5000 (trial 0) | x={x:.4g}"
 
 
@@ -414,7 +417,7 @@ def test_a_point_that_is_known_is_told_without_being_run(sweep):
     copy = loop.study.trials[1]
     assert (copy.value, copy.user_attrs[COPIES], copy.user_attrs[METRICS]) == (0.1, 0, {"test/accuracy": 0.7})
     assert incumbent(loop.study).number == 2
-    assert "known from trial 0" in Report(loop.study, sweep, None).line(copy, 0.0)
+    assert "known from trial 0" in Report(loop.ledger, sweep, None).line(copy, 0.0)
 
 
 def test_a_known_point_is_run_again_if_that_is_wanted_and_a_failed_one_always(sweep):
@@ -456,7 +459,7 @@ def test_several_objectives_have_a_front(sweep):
     slots = FakeSlots([[0.9, 100], [0.8, 10], [0.7, 50]])
     loop = engine(sweep, slots, directions=["maximize", "minimize"])
     loop.run()
-    summary = Report(loop.study, sweep, None).summary(None)
+    summary = Report(loop.ledger, sweep, None).summary(None)
     assert [trial["number"] for trial in summary["pareto_front"]] == [0, 1]
     assert summary["incumbent"]["values"] == [0.9, 100.0]
     assert "solutions:" in sweep.results.read_text()

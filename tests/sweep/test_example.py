@@ -18,6 +18,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+pytestmark = pytest.mark.full
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "any_hydra_app"
 # A command that the README gains or loses, or that moves, shows here.
 INSTALL, SINGLE, GRID, SEARCH, NIGHT, TARGET, WIDE, DASHBOARD = (

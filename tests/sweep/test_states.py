@@ -144,7 +144,7 @@ def reason(trial):
     [
         ("good", COMPLETE, None, "completed"),
         ("worse", PRUNED, "pruned", "pruned"),
-        ("diverges", PRUNED, "diverged", "completed"),
+        ("diverges", PRUNED, "diverged", "pruned"),
         ("raises", FAIL, "ValueError: this is why", "failed"),
         ("exits", FAIL, "RuntimeError: the job called sys.exit(3)", "failed"),
         ("memory", FAIL, "oom", "failed"),

@@ -9,6 +9,7 @@ from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep import sampler
 from inksweep.sweep.declaration import declare
+from inksweep.sweep.marks import ATTEMPT, LOST, RETRIED, SURPLUS
 from inksweep.sweep.storage import Address
 from inksweep.sweep.study import check_space, finished, incumbent, open_study, repair
 
@@ -123,6 +124,33 @@ def test_a_repair_that_was_itself_cut_short_repeats_a_trial_once(sweep, monkeypa
     assert repair(study, running(study)) == []
     assert repair(study, running(study)) == []
     assert [trial.state.name for trial in study.trials] == ["FAIL", "WAITING"]
+
+
+@pytest.mark.parametrize(("mark", "attempt"), [(RETRIED, 1), (LOST, None)])
+def test_what_was_given_up_but_not_queued_is_queued_by_the_next_start(sweep, mark, attempt):
+    # Its process died between the two.
+    study = reopen(sweep)
+    trial = study.ask()
+    x = trial.suggest_float("x", 0, 1)
+    trial.set_user_attr(mark, True)
+    study.tell(trial, state=TrialState.FAIL)
+    repair(study, [])
+    repair(study, [])
+    (again,) = [trial for trial in study.trials if trial.state is TrialState.WAITING]
+    assert again.system_attrs["fixed_params"] == {"x": x}
+    assert again.user_attrs.get(ATTEMPT) == attempt
+
+
+@pytest.mark.parametrize("queued", [True, False])
+def test_one_trial_too_many_is_queued_only_if_its_point_was_asked_for(sweep, queued):
+    study = reopen(sweep)
+    if queued:
+        study.enqueue_trial({"x": 0.5})
+    trial = study.ask()
+    trial.set_user_attr(SURPLUS, True)
+    study.tell(trial, state=TrialState.FAIL)
+    repair(study, [])
+    assert len(study.trials) == (2 if queued else 1)
 
 
 @pytest.mark.parametrize(("direction", "number"), [("maximize", 2), ("minimize", 1)])

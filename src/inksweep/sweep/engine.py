@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inksweep.errors import InputError, nearest
 from inksweep.paths import SweepDir
+from inksweep.sweep.ledger import Ledger
 from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
 from inksweep.sweep.owner import Owner
 from inksweep.sweep.slots import Done, Job, Slots, TooLong, WorkerDied
 from inksweep.sweep.space import Space
-from inksweep.sweep.study import counts, end, finished, incumbent, measured, repair, repeat
+from inksweep.sweep.study import end, measured, repair, repeat
+from inksweep.sweep.trial import leave_result
 
 # How long the loop waits for a trial before it looks at everything else.
 LOOK_AROUND_S = 0.5
@@ -90,8 +91,8 @@ def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Ou
     """
     if done.error is not None:
         return Outcome(TrialState.FAIL, reason=_failure(done.error), error=done.error)
-    if stopped == "pruned":
-        return Outcome(TrialState.PRUNED, reason="pruned")
+    if stopped in ("pruned", "diverged"):
+        return Outcome(TrialState.PRUNED, reason=stopped)
     if stopped == "trial_timeout":
         error = TooLong(f"trial {done.number} took longer than hydra.sweeper.trial_timeout_s")
         return Outcome(TrialState.FAIL, reason="timeout", error=error)
@@ -140,7 +141,7 @@ class Engine:
     """One start of a sweep.
 
     Args:
-        study: what is asked and told.
+        ledger: of the study that is asked and told.
         space: what a trial searches.
         slots: where trials run.
         sweep: where trials leave their files.
@@ -153,7 +154,7 @@ class Engine:
 
     def __init__(
         self,
-        study: Study,
+        ledger: Ledger,
         space: Space,
         slots: Slots,
         sweep: SweepDir,
@@ -164,7 +165,8 @@ class Engine:
         *,
         alone: bool = True,
     ):
-        self.study, self.space, self.slots, self.sweep, self.rules = study, space, slots, sweep, rules
+        self.ledger, self.study = ledger, ledger.study
+        self.space, self.slots, self.sweep, self.rules = space, slots, sweep, rules
         self.owner, self.on_tell, self.on_look, self.alone = owner, on_tell, on_look, alone
         self.stop_reason: str | None = None
         self.running: dict[int, Running] = {}
@@ -217,7 +219,8 @@ class Engine:
 
     def _missing(self) -> int:
         """Return how many trials are to be started; those of other processes count too."""
-        return max(0, self.rules.n_trials - sum(map(counts, self.study.get_trials(deepcopy=False))))
+        self.ledger.look()
+        return max(0, self.rules.n_trials - self.ledger.finished - len(self.ledger.running))
 
     def _ask(self) -> None:
         """Start a trial. Whatever is raised here leaves it running in the study: the next start repairs that."""
@@ -234,7 +237,7 @@ class Engine:
             raise InputError(f"{folder}: is there already, but not in the study; move it away or begin a new study")
         with self._sampler_that_works():
             job = Job(trial.number, self.space.overrides(trial))
-        if self.rules.reuse_results and (known := self._known(trial)) is not None:
+        if self.rules.reuse_results and (known := self.ledger.known(trial.params)) is not None:
             self._copy(trial, known)
             return
         slot = self.slots.next
@@ -253,22 +256,14 @@ class Engine:
 
     def _is_surplus(self, trial: Trial) -> bool:
         """Give `trial` back if other processes have meanwhile asked for the last ones."""
-        before = [t for t in self.study.get_trials(deepcopy=False) if t.number < trial.number and counts(t)]
-        if len(before) < self.rules.n_trials:
+        self.ledger.look()
+        if self.ledger.before(trial.number) < self.rules.n_trials:
             return False
         frozen = self._frozen(trial)
         end(self.study, frozen, TrialState.FAIL, {SURPLUS: True, REASON: "one too many"})
         if "fixed_params" in frozen.system_attrs:
             repeat(self.study, frozen)
         return True
-
-    def _known(self, trial: Trial) -> FrozenTrial | None:
-        """Return a trial that had the same parameters, and whose result is certain."""
-        for other in self.study.get_trials(deepcopy=False):
-            certain = other.state is TrialState.COMPLETE or other.user_attrs.get(REASON) == "diverged"
-            if certain and other.params == trial.params and COPIES not in other.user_attrs:
-                return other
-        return None
 
     def _copy(self, trial: Trial, known: FrozenTrial) -> None:
         for name in (METRICS, REASON):
@@ -294,6 +289,8 @@ class Engine:
         self._tell_study(running.trial, told)
         if retry:
             repeat(self.study, before, before.user_attrs.get(ATTEMPT, 0) + 1)
+        if isinstance(told.error, WorkerDied | TooLong):
+            leave_result(self.sweep.trial(done.number), "failed", told.reason, done.seconds)
         self.on_tell(self._frozen(running.trial), done.seconds)
         if isinstance(told.error, InputError) and self._told == 0:
             raise told.error
@@ -327,19 +324,20 @@ class Engine:
                     running.trial.set_user_attr(STOP, reason)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[trial.number]
+        return self.study._storage.get_trial(trial._trial_id)
 
     def _rule_that_holds(self) -> str | None:
+        self.ledger.look()
         if self._target_reached():
             return "target"
         if len(self._failures) > self.rules.max_failures:
             return "failures"
         if time.monotonic() - self._started > self.rules.timeout_s:
             return "timeout"
-        return "n_trials" if len(finished(self.study)) >= self.rules.n_trials else None
+        return "n_trials" if self.ledger.finished >= self.rules.n_trials else None
 
     def _target_reached(self) -> bool:
-        best, target = incumbent(self.study), self.rules.target
+        best, target = self.ledger.best, self.rules.target
         if best is None or target is None:
             return False
         sign = 1 if target.maximize else -1

@@ -2,13 +2,13 @@
 
 import time
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from inksweep.sweep import screen
 from inksweep.sweep.engine import Engine
-from inksweep.sweep.marks import COPIES, TOTAL
-from inksweep.sweep.report import Report, count_by_state, numbers, parameters
-from inksweep.sweep.study import counts, incumbent, measured
+from inksweep.sweep.marks import TOTAL
+from inksweep.sweep.report import Report, numbers, parameters
+from inksweep.sweep.study import measured
 
 STOPPING = {
     "interrupted": "interrupted: running trials end at their next report; Ctrl-C again ends them now",
@@ -31,29 +31,23 @@ class Overview:
 
     def view(self) -> screen.View:
         """Return how things stand now."""
-        engine, study = self.engine, self.engine.study
-        trials = study.get_trials(deepcopy=False)
-        running = [self._running(trial) for trial in trials if trial.state is TrialState.RUNNING]
-        done = [trial for trial in trials if trial.state.is_finished() and counts(trial)]
-        durations = [
-            trial.duration.total_seconds()
-            for trial in sorted(done, key=lambda trial: trial.datetime_complete or 0)
-            if trial.duration is not None and COPIES not in trial.user_attrs
-        ]
-        missing = max(0, engine.rules.n_trials - len(done) - len(running)) if engine.stop_reason is None else 0
-        best, target = incumbent(study), self.report.target
+        engine, ledger, target = self.engine, self.engine.ledger, self.report.target
+        ledger.look()
+        running = [self._running(trial) for trial in ledger.running]
+        missing = max(0, engine.rules.n_trials - ledger.finished - len(running)) if engine.stop_reason is None else 0
+        best = ledger.best
         return screen.View(
-            study=study.study_name,
+            study=engine.study.study_name,
             seconds=time.monotonic() - self.report.started,
             n_trials=engine.rules.n_trials,
-            counts=count_by_state(trials),
-            finished=len(done),
+            counts=ledger.states,
+            finished=ledger.finished,
             slots=engine.slots.size,
             running=running,
             best=None if best is None else self._best(best),
             best_parameters=None if best is None else parameters(best),
             target=None if target is None else str(target),
-            seconds_left=screen.seconds_left(durations, running, missing, engine.slots.size),
+            seconds_left=screen.seconds_left(ledger.durations, running, missing, engine.slots.size),
             stopping=STOPPING.get(engine.stop_reason or ""),
         )
 

@@ -3,35 +3,32 @@
 import json
 import logging
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
-from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.paths import SweepDir, replacing
 from inksweep.sweep.engine import Target
+from inksweep.sweep.ledger import Ledger
 from inksweep.sweep.marks import COPIES, OWNER, REASON
-from inksweep.sweep.study import counts, front, incumbent, measured
+from inksweep.sweep.study import front, measured
 
 log = logging.getLogger(__name__)
-
-STATES = ("complete", "pruned", "fail", "running", "waiting", "lost")
 
 
 class Report:
     """Writes `summary.json` and `optimization_results.yaml`, and prints.
 
     Args:
-        study: what is told of.
+        ledger: of the study that is told of.
         sweep: where the files go.
         target: for the summary and the metric to show.
     """
 
-    def __init__(self, study: Study, sweep: SweepDir, target: Target | None):
-        self.study, self.sweep, self.target = study, sweep, target
+    def __init__(self, ledger: Ledger, sweep: SweepDir, target: Target | None):
+        self.ledger, self.study, self.sweep, self.target = ledger, ledger.study, sweep, target
         self.started = time.monotonic()
         self._best: tuple[int, ...] | None = None
 
@@ -42,11 +39,12 @@ class Report:
 
     def write(self, stop_reason: str | None = None) -> None:
         """Write both files; a reader sees the old ones or these."""
+        self.ledger.look()
         # They can be made again from the study, and waiting for the disk may cost more than a trial.
         with replacing(self.sweep.summary, durable=stop_reason is not None) as file:
             json.dump(self.summary(stop_reason), file, indent=2)
             file.write("\n")
-        best = front(self.study)
+        best = self._front()
         numbers = tuple(trial.number for trial in best)
         if best and (numbers != self._best or stop_reason is not None):
             self._best = numbers
@@ -61,23 +59,22 @@ class Report:
 
     def summary(self, stop_reason: str | None) -> dict[str, Any]:
         """Return the content of `summary.json`."""
-        trials, best = self.study.get_trials(deepcopy=False), incumbent(self.study)
-        spent = [trial.duration.total_seconds() for trial in trials if trial.duration is not None]
+        best = self.ledger.best
         directions = [direction.name.lower() for direction in self.study.directions]
         content: dict[str, Any] = {
             "schema_version": 1,
             "study": self.study.study_name,
             "direction": directions[0] if len(directions) == 1 else directions,
-            "trials": count_by_state(trials),
+            "trials": self.ledger.states,
             "incumbent": None if best is None else self._described(best),
         }
         if len(directions) > 1:
-            content["pareto_front"] = [self._described(trial) for trial in front(self.study)]
+            content["pareto_front"] = [self._described(trial) for trial in self._front()]
         return content | {
             "target": None if self.target is None else {"metric": self.target.metric, "value": self.target.value},
             # Of this start; and of all trials of the study together.
             "elapsed_s": round(time.monotonic() - self.started, 3),
-            "trials_s": round(sum(spent), 3),
+            "trials_s": round(self.ledger.seconds, 3),
             "stop_reason": stop_reason,
         }
 
@@ -91,24 +88,21 @@ class Report:
             parts.append(f"known from trial {trial.user_attrs[COPIES]}")
         else:
             parts.append(f"{seconds:.1f} s")
-        best = incumbent(self.study)
+        best = self.ledger.best
         if best is not None:
             parts.append(f"best {numbers(best)} (trial {best.number})")
         return ", ".join(parts) + " | " + parameters(trial)
+
+    def _front(self) -> list[FrozenTrial]:
+        """Return the best trials: one, or with several objectives the Pareto front."""
+        if len(self.study.directions) > 1:
+            return front(self.study)
+        return [] if self.ledger.best is None else [self.ledger.best]
 
     def _described(self, trial: FrozenTrial) -> dict[str, Any]:
         values = {"value": trial.value} if len(trial.values) == 1 else {"values": trial.values}
         host = trial.user_attrs.get(OWNER, {}).get("host")
         return {"number": trial.number, **values, "params": trial.params, "metrics": measured(trial), "host": host}
-
-
-def count_by_state(trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """Return how many trials are in each state; `lost`: those that do not count, because others take their place."""
-    found = Counter(
-        "lost" if not counts(trial) and trial.state is not TrialState.WAITING else trial.state.name.lower()
-        for trial in trials
-    )
-    return {state: found[state] for state in STATES}
 
 
 def write_settings(sweep: SweepDir, settings: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from inksweep.sweep import definition, launchers, points, pruner, rehearsal, sam
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target
 from inksweep.sweep.launcher import SlotsLauncher
+from inksweep.sweep.ledger import Ledger
 from inksweep.sweep.overview import Overview
 from inksweep.sweep.owner import Owner
 from inksweep.sweep.report import Report, numbers, write_settings
@@ -86,13 +87,14 @@ def run(
         if conf.warm_start is not None:
             points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, address.url)
         rules = _rules(conf, sampler.grid_size(study.sampler))
-        report = Report(study, sweep, rules.target)
+        ledger = Ledger(study)
+        report = Report(ledger, sweep, rules.target)
         write_settings(sweep, _settings(config, conf, address, arguments))
         with owner.alive():
             _greet(study, rules, repair(study, owner.orphans(), alone=address.exclusive))
             report.write()
             slots = _slots(launcher_for(config), conf.n_jobs, serial, sweep, owner)
-            engine = Engine(study, space, slots, sweep, rules, owner, report.update, alone=address.exclusive)
+            engine = Engine(ledger, space, slots, sweep, rules, owner, report.update, alone=address.exclusive)
             try:
                 _search(engine, report, visible=not serial)
             finally:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -96,12 +96,21 @@ def repair(study: Study, orphans: Iterable[FrozenTrial], *, alone: bool = True) 
     repeated = {trial.user_attrs.get(REPEATS) for trial in trials}
     mine = {trial.number for trial in lost}
     for trial in trials:
-        # Also one that was lost long ago, whose process then died before it could queue it.
-        if LOST not in trial.user_attrs or not trial.state.is_finished() or trial.number in repeated:
+        # Also one that was given up long ago, by a process that then died before it could queue it.
+        if not trial.state.is_finished() or trial.number in repeated or not _is_to_be_repeated(trial):
             continue
         if alone or trial.number in mine or _age(trial.datetime_complete) > REPAIR_S:
-            repeat(study, trial)
+            repeat(study, trial, trial.user_attrs.get(ATTEMPT, 0) + 1 if RETRIED in trial.user_attrs else None)
     return sorted(mine)
+
+
+def _is_to_be_repeated(trial: FrozenTrial) -> bool:
+    # One too many is of no interest, unless its point had been asked for.
+    return LOST in trial.user_attrs or RETRIED in trial.user_attrs or (SURPLUS in trial.user_attrs and _queued(trial))
+
+
+def _queued(trial: FrozenTrial) -> bool:
+    return "fixed_params" in trial.system_attrs
 
 
 def _age(moment: datetime | None) -> float:
@@ -142,7 +151,7 @@ def finished(study: Study) -> list[FrozenTrial]:
 def front(study: Study) -> list[FrozenTrial]:
     """Return the complete trials that no other beats: of one objective the best, of several the Pareto front."""
     if len(study.directions) > 1:
-        return sorted(study.best_trials, key=_order(study))
+        return sorted(study.best_trials, key=order(study))
     best = incumbent(study)
     return [] if best is None else [best]
 
@@ -153,7 +162,7 @@ def incumbent(study: Study) -> FrozenTrial | None:
     Of trials that are equal in the first objective, the further ones decide: it is on the Pareto front.
     """
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    return min(complete, key=_order(study), default=None)
+    return min(complete, key=order(study), default=None)
 
 
 def measured(trial: FrozenTrial) -> dict[str, float]:
@@ -161,6 +170,7 @@ def measured(trial: FrozenTrial) -> dict[str, float]:
     return dict(trial.user_attrs.get(METRICS, {}))
 
 
-def _order(study: Study) -> Any:
+def order(study: Study) -> Callable[[FrozenTrial], tuple[float, ...]]:
+    """Return the key by which complete trials are sorted, the best first; of equals, the earlier one."""
     signs = [1 if direction is StudyDirection.MINIMIZE else -1 for direction in study.directions]
     return lambda trial: (*(sign * value for sign, value in zip(signs, trial.values, strict=True)), trial.number)

@@ -17,12 +17,15 @@ from inksweep import trial
 from inksweep.errors import Diverged
 from inksweep.paths import RunDir, replacing
 
+# What the word that ended a trial early means for its run.
+STATUS_OF_REASON = {None: "completed", "pruned": "pruned", "diverged": "pruned"}
+
 
 class TrialTask:
     """The app's task, watched by the study. A class, so that launchers can pickle it.
 
-    Except that a training that diverged returns NaN, and one that raises Optuna's TrialPruned its last word: a sweep
-    has a use for both. As exceptions they would be logged with their traceback as failed jobs.
+    A training that raises Diverged, or Optuna's TrialPruned, ends with that word: a sweep has a use for both. As
+    exceptions they would be logged with their traceback as failed jobs.
     """
 
     def __init__(self, task: TaskFunction):
@@ -46,7 +49,7 @@ class TrialTask:
             with trial.watched_by(watcher):
                 value = self.task(cfg)
         except Diverged:
-            value = math.nan
+            watcher.stop("diverged")
         except TrialPruned:
             watcher.stop("pruned")
         except SystemExit as raised:
@@ -59,26 +62,30 @@ class TrialTask:
             error = raised
             raise
         finally:
-            if not run.result.exists():
-                _write_result(run, value, watcher.reason, error, time.monotonic() - started)
+            reason = f"{type(error).__name__}: {error}" if error else watcher.reason
+            status = "failed" if error else STATUS_OF_REASON.get(reason, "stopped")
+            leave_result(run, status, reason, time.monotonic() - started, value)
             watcher.finish(metrics(run))
         return value
 
 
-def _write_result(run: RunDir, value: Any, reason: str | None, error: BaseException | None, seconds: float) -> None:
-    """Write the result.json of an app that writes none of its own: how the trial ended."""
-    status = "failed" if error else "completed" if reason is None else "pruned" if reason == "pruned" else "stopped"
+def leave_result(run: RunDir, status: str, reason: str | None, seconds: float, value: Any = None) -> None:
+    """Write the result.json of a trial that has left none itself; nothing if its folder is on another machine."""
+    if run.result.exists() or not run.root.exists():
+        return
     values = list(value) if isinstance(value, list | tuple) else [value]
     numbers = [float(v) if isinstance(v, int | float) and math.isfinite(v) else None for v in values]
+    if status == "completed" and any(isinstance(v, float) and not math.isfinite(v) for v in values):
+        status, reason = "pruned", "diverged"
     content = {
         "schema_version": 1,
         "status": status,
-        "reason": f"{type(error).__name__}: {error}" if error else reason,
-        "objective": {"name": None, "value": numbers[0]},
+        "reason": reason,
+        "objective": {"name": None, "value": numbers[0] if numbers else None},
         "metrics": {},
         "seconds": {"total": round(seconds, 3)},
     }
-    with replacing(run.result) as file:
+    with replacing(run.result, durable=False) as file:  # what counts is in the study
         json.dump(content, file, indent=2)
         file.write("\n")
 

@@ -14,7 +14,7 @@ from optuna.study import Study
 
 from inksweep.sweep import pruner
 from inksweep.sweep.marks import METRICS, STOP, STOPPED, TOTAL
-from inksweep.sweep.settings import settings
+from inksweep.sweep.settings import InksweepSweeperConf, settings
 from inksweep.sweep.storage import Address, address, open_storage
 
 # Why a job of this process should end, if the sweep runs in it too and cannot say so otherwise.
@@ -36,9 +36,11 @@ class StudyWatcher:
         # Why the trial was told to stop.
         self.reason: str | None = None
         self._reports = 0
-        self._settings = settings(hydra.sweeper)
-        self._limit_s = self._settings.trial_timeout_s or math.inf
         self._started = time.monotonic()
+
+    @functools.cached_property
+    def _settings(self) -> InksweepSweeperConf:
+        return settings(self._hydra.sweeper)
 
     @functools.cached_property
     def _study(self) -> Study:
@@ -85,7 +87,7 @@ class StudyWatcher:
     def _reason(self) -> str | None:
         if stop_here is not None:
             return stop_here
-        if time.monotonic() - self._started > self._limit_s:
+        if time.monotonic() - self._started > (self._settings.trial_timeout_s or math.inf):
             return "trial_timeout"
         trial = self._storage.get_trial(self._id)
         if trial.state.is_finished():

@@ -1,4 +1,4 @@
-"""What a study holds, kept up to date trial by trial: a look at the thousandth trial costs what one at the tenth does."""
+"""What a study holds, kept up to date trial by trial: a look costs the same at any trial."""
 
 import bisect
 from collections import Counter

@@ -152,7 +152,7 @@ class Pool:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[index % len(self._devices)]
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=worker.main, args=(theirs, environment, self._setup), name=f"slot-{index}", daemon=False
+            target=worker.main, args=(theirs, environment), name=f"slot-{index}", daemon=False
         )
         # The process that workers are forked from reads the number of threads when it imports.
         with _set(environment):
@@ -175,6 +175,11 @@ class Pool:
             kind, *rest = pickle.loads(slot.connection.recv_bytes())
         except (EOFError, ConnectionResetError):
             return self._died(slot)
+        if kind == worker.HELLO:
+            # Not with the process's arguments: one that dies while it starts would leave us writing to it for ever.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                slot.connection.send_bytes(self._setup)
+            return None
         if kind == worker.BROKEN:
             raise RuntimeError(f"a worker could not begin:\n{rest[0]}")
         if kind == worker.READY:

@@ -103,10 +103,10 @@ def run(
 
 def _search(engine: Engine, report: Report, visible: bool) -> None:
     """Run the engine; whatever ends it, nothing of it runs afterwards, and the summary says why."""
-    overview = Overview(engine, report)
+    screen = Screen(Overview(engine, report).view)
+    screen.active = screen.active and visible
     try:
-        with Screen(overview.view) as screen, _interruptible(engine) as interrupted:
-            screen.active = screen.active and visible
+        with screen, _interruptible(engine) as interrupted:
             engine.on_look = screen.refresh
             engine.run()
         if interrupted:
@@ -128,7 +128,7 @@ def _interruptible(engine: Engine) -> Iterator[list[int]]:
     def stop(number: int, frame: object) -> None:
         came.append(number)
         if len(came) > 1:
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+            sys.exit(128 + number)
         engine.stop("interrupted")
         watch.stop_here = "interrupted"
 

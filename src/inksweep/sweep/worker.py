@@ -18,22 +18,23 @@ from typing import Any
 import cloudpickle
 
 # First word of a message to the sweep.
-READY, DONE, BROKEN = "ready", "done", "broken"
+HELLO, READY, DONE, BROKEN = "hello", "ready", "done", "broken"
 
 
-def main(connection: Connection, environment: Mapping[str, str], setup: bytes) -> None:
+def main(connection: Connection, environment: Mapping[str, str]) -> None:
     """Serve jobs from `connection` until it closes.
 
     Args:
-        connection: gives (number, overrides, folder of the trial); is told (READY,), (BROKEN, what happened) or
-            (DONE, value, error, bytes of memory in use).
+        connection: told (HELLO,) it gives what a Hydra launcher's `setup` is given, and the state of Hydra's
+            singletons; then, again and again, (number, overrides, folder of the trial). It is told (READY,), (BROKEN,
+            what happened) or (DONE, value, error, bytes of memory in use).
         environment: variables of this slot, such as CUDA_VISIBLE_DEVICES; set before the app's imports.
-        setup: pickled arguments of a Hydra launcher's `setup`, and the state of Hydra's singletons.
     """
     _live_with_the_sweep()
     os.environ.update(environment)
+    connection.send_bytes(cloudpickle.dumps((HELLO,)))
     try:
-        runner = _runner(setup)
+        runner = _runner(connection.recv_bytes())
     except BaseException:
         connection.send_bytes(cloudpickle.dumps((BROKEN, traceback.format_exc())))
         return

@@ -11,6 +11,7 @@
 In a run that no sweep asked for, `report` does nothing and `should_stop` is always None.
 """
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -41,10 +42,14 @@ def report(step: int, value: float, total: int | None = None) -> None:
     Raises:
         ValueError: `step` is no whole number from 0.
     """
-    if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+    try:
+        number = -1 if isinstance(step, bool) else operator.index(step)
+    except TypeError:
+        number = -1
+    if number < 0:
         raise ValueError(f"trial.report(step={step!r}): must be a whole number, 0 or more")
     if _watcher is not None:
-        _watcher.report(step, float(value), total)
+        _watcher.report(number, float(value), total)
 
 
 def should_stop() -> str | None:

@@ -463,3 +463,18 @@ def test_several_objectives_have_a_front(sweep):
     assert [trial["number"] for trial in summary["pareto_front"]] == [0, 1]
     assert summary["incumbent"]["values"] == [0.9, 100.0]
     assert "solutions:" in sweep.results.read_text()
+
+
+def test_a_diverged_point_that_had_reported_is_known_too(sweep):
+    def act(study, number):
+        trial = study.get_trials(deepcopy=False)[number]
+        study._storage.set_trial_intermediate_value(trial._trial_id, 1, 0.5)
+
+    slots = FakeSlots([math.nan, 0.2], act=act)
+    loop = engine(sweep, slots, n_trials=3)
+    for x in (0.5, 0.5, 0.25):
+        loop.study.enqueue_trial({"x": x})
+    loop.run()
+    assert states(loop) == ["PRUNED", "PRUNED", "COMPLETE"]
+    assert loop.study.trials[1].user_attrs[REASON] == "diverged"
+    assert len(slots.jobs) == 2

@@ -12,7 +12,7 @@ from optuna.study import Study
 
 from inksweep.errors import InputError
 from inksweep.sweep.grammar import Fixed, Leaf, bare
-from inksweep.sweep.marks import DEFINITION
+from inksweep.sweep.marks import CHANGED, DEFINITION
 from inksweep.sweep.space import Block, Space, canonical
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     ]
 
 
-def check(study: Study, definition: Mapping[str, str], on_mismatch: str) -> None:
+def check(study: Study, definition: Mapping[str, str], on_mismatch: str) -> bool:
     """Refuse to go on with a study that is a search of something else; tell a new study what it is.
 
     Args:
@@ -67,12 +67,15 @@ def check(study: Study, definition: Mapping[str, str], on_mismatch: str) -> None
         definition: of the search that is about to start.
         on_mismatch: `error`, or `continue`: say what differs, and go on with the new definition.
 
+    Returns:
+        Whether all trials of the study are of this definition.
+
     Raises:
         InputError: the study has another definition; the message shows the differences.
     """
-    before = study.user_attrs.get(DEFINITION)
+    before, has_changed = study.user_attrs.get(DEFINITION), bool(study.user_attrs.get(CHANGED))
     if before == definition:
-        return
+        return not has_changed
     if before is not None:
         found = differences(before, definition)
         more = f"; ... and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -83,8 +86,11 @@ def check(study: Study, definition: Mapping[str, str], on_mismatch: str) -> None
                 "restore it, begin a new study (another hydra.sweeper.study_name) or go on all the same "
                 "(hydra.sweeper.on_mismatch=continue)"
             )
+        study.set_user_attr(CHANGED, True)
+        has_changed = True
         log.warning("study %s began as another search and goes on all the same: %s", study.study_name, changes)
     study.set_user_attr(DEFINITION, dict(definition))
+    return not has_changed
 
 
 def _of_block(block: Block, place: str) -> dict[str, str]:

@@ -7,9 +7,10 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inksweep.errors import InputError, nearest
@@ -271,7 +272,7 @@ class Engine:
                 trial.set_user_attr(name, known.user_attrs[name])
         trial.set_user_attr(COPIES, known.number)
         self.owner.ends(trial)
-        self._tell_study(trial, Outcome(known.state, known.values))
+        self._tell_study(trial, Outcome(known.state, known.values if known.state is TrialState.COMPLETE else None))
         self.on_tell(self._frozen(trial), 0.0)
 
     def _tell(self, done: Done) -> None:
@@ -283,10 +284,15 @@ class Engine:
         told = outcome(done, before.user_attrs.get(STOPPED), len(self.study.directions))
         retry = isinstance(told.error, WorkerDied) and before.user_attrs.get(ATTEMPT, 0) < self.rules.retry
         notes = {REASON: told.reason, LOST: told.lost or None, RETRIED: retry or None}
-        for name, value in notes.items():
-            if value is not None:
-                running.trial.set_user_attr(name, value)
-        self._tell_study(running.trial, told)
+        try:
+            for name, value in notes.items():
+                if value is not None:
+                    running.trial.set_user_attr(name, value)
+            self._tell_study(running.trial, told)
+        except (UpdateFinishedTrialError, ValueError):
+            if self._frozen(running.trial).state.is_finished():
+                return  # in this very moment
+            raise
         if retry:
             repeat(self.study, before, before.user_attrs.get(ATTEMPT, 0) + 1)
         if isinstance(told.error, WorkerDied | TooLong):
@@ -320,7 +326,7 @@ class Engine:
         for running in self.running.values():
             if not running.told_to_stop and reason != "n_trials":
                 running.told_to_stop = True
-                if not self._frozen(running.trial).state.is_finished():
+                with suppress(UpdateFinishedTrialError):  # another process thought us dead
                     running.trial.set_user_attr(STOP, reason)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:

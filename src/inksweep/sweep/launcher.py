@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,9 @@ class SlotsLauncher(Launcher):
         assert isinstance(conf, SlotsLauncherConf)
         self.conf, self.config = conf, config
         self.hydra_context, self.task_function = hydra_context, task_function
+        for name in conf.preload:  # the process that preloads passes over what it does not find
+            known = find_spec(name.partition(".")[0]) is not None
+            need(known, "hydra.launcher.preload", name, "a module that is installed")
 
     def pool(self, size: int) -> Pool:
         """Return `size` slots; workers start when they are needed."""

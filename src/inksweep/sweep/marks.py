@@ -2,6 +2,8 @@
 
 # On a study: what it is a search of.
 DEFINITION = "inksweep:definition"
+# It has gone on as another search: its trials are of several.
+CHANGED = "inksweep:changed"
 # The sweeps, with their number of points, that it was warm-started from.
 WARM_STARTS = "inksweep:warm_starts"
 

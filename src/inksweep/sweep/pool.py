@@ -173,7 +173,7 @@ class Pool:
             if not slot.connection.poll():
                 return self._died(slot)
             kind, *rest = pickle.loads(slot.connection.recv_bytes())
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError, pickle.UnpicklingError):  # also in the middle of a message
             return self._died(slot)
         if kind == worker.HELLO:
             # Not with the process's arguments: one that dies while it starts would leave us writing to it for ever.

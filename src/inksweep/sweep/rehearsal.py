@@ -12,7 +12,7 @@ from inksweep.sweep import points, sampler, storage
 from inksweep.sweep.definition import distribution_text
 from inksweep.sweep.grammar import Fixed
 from inksweep.sweep.launcher import SlotsLauncher
-from inksweep.sweep.marks import STOP, TOTAL
+from inksweep.sweep.marks import TOTAL
 from inksweep.sweep.pool import Pool
 from inksweep.sweep.report import parameters
 from inksweep.sweep.settings import InksweepSweeperConf
@@ -45,6 +45,8 @@ def run(
         study = open_study(storage.address(elsewhere.hydra), conf.directions)
         study.sampler = sampler.build(config.hydra.sweeper.sampler, space, 0)
         points.enqueue(study, space, conf.enqueue)
+        if conf.warm_start is not None:
+            points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, conf.storage)
         asked = [study.ask() for _ in range(min(SHOWN, conf.n_trials))]
         jobs = [Job(trial.number, space.overrides(trial)) for trial in asked]
         print("first points:")
@@ -109,7 +111,9 @@ def _begun(jobs: list[Job], pool: Pool, study: optuna.Study) -> Iterator[float |
         if done is not None:
             if done.number in running:  # it ended before it could be measured
                 running.remove(done.number)
-                yield None if done.error else done.seconds
+                if done.error is not None:
+                    raise done.error
+                yield done.seconds
             continue
         for number in list(running):
             trial, seconds = study.get_trials(deepcopy=False)[number], pool.seconds(number)
@@ -121,7 +125,7 @@ def _begun(jobs: list[Job], pool: Pool, study: optuna.Study) -> Iterator[float |
             total, last = trial.user_attrs.get(TOTAL), trial.last_step
             if number in first_report and total is not None and last is not None and last > step:
                 running.remove(number)
-                study._storage.set_trial_user_attr(trial._trial_id, STOP, "measured")
+                pool.end(number)
                 yield then + (seconds - then) / (last - step) * max(0, total - step)
             elif seconds > PATIENCE_S:
                 running.remove(number)

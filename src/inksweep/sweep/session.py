@@ -31,7 +31,7 @@ from inksweep.sweep.owner import Owner
 from inksweep.sweep.report import Report, numbers, write_settings
 from inksweep.sweep.screen import Screen
 from inksweep.sweep.settings import InksweepSweeperConf
-from inksweep.sweep.slots import BlockingSlot, LauncherSlots, Slots
+from inksweep.sweep.slots import BlockingSlot, EndNow, LauncherSlots, Slots
 from inksweep.sweep.storage import Address, without_password
 from inksweep.sweep.study import check_space, finished, front, incumbent, open_study, repair
 
@@ -78,7 +78,7 @@ def run(
     with _joined(sweep, address):
         study = open_study(address, conf.directions)
         check_space(study, space)
-        definition.check(study, search, conf.on_mismatch.value)
+        is_same = definition.check(study, search, conf.on_mismatch.value)
         owner = Owner(study, sweep, address)
         study.pruner = prune
         existing = len(study.get_trials(deepcopy=False))
@@ -86,7 +86,8 @@ def run(
         points.enqueue(study, space, conf.enqueue)
         if conf.warm_start is not None:
             points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, address.url)
-        rules = _rules(conf, sampler.grid_size(study.sampler))
+        # What another search has found out of a point says nothing of this one.
+        rules = _rules(conf, sampler.grid_size(study.sampler), conf.reuse_results and is_same)
         ledger = Ledger(study)
         report = Report(ledger, sweep, rules.target)
         write_settings(sweep, _settings(config, conf, address, arguments))
@@ -128,7 +129,7 @@ def _interruptible(engine: Engine) -> Iterator[list[int]]:
     def stop(number: int, frame: object) -> None:
         came.append(number)
         if len(came) > 1:
-            sys.exit(128 + number)
+            raise EndNow(128 + number)
         engine.stop("interrupted")
         watch.stop_here = "interrupted"
 
@@ -167,7 +168,7 @@ def _slots(launcher: Launcher, size: int, serial: bool, sweep: SweepDir, owner: 
     return LauncherSlots(launcher, size, launchers.prepare(launcher, size, sweep.root, owner.id))
 
 
-def _rules(conf: InksweepSweeperConf, grid_size: int | None) -> Rules:
+def _rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool) -> Rules:
     n_trials = min(conf.n_trials, grid_size or conf.n_trials)
     rate = math.floor(conf.max_failure_rate * n_trials + 1e-9)
     return Rules(
@@ -177,7 +178,7 @@ def _rules(conf: InksweepSweeperConf, grid_size: int | None) -> Rules:
         conf.timeout_s or math.inf,
         conf.trial_timeout_s or math.inf,
         conf.retry,
-        conf.reuse_results,
+        reuse_results,
     )
 
 

@@ -151,12 +151,13 @@ class InksweepSweeperConf(OptunaSweeperConf):
     # Slots: trials at a time. A slot that is free gets its next trial at once.
     n_jobs: int = 1
     # Part of n_trials that may fail in one start of the sweep; more, and it gives up.
-    max_failure_rate: float = 0.0
+    max_failure_rate: float = 0.1
     # The same as a number of trials; null: by max_failure_rate.
     max_failures: int | None = None
     # How often a trial whose process died is tried again.
     retry: int = 1
-    # Seconds after which this start begins no more trials and lets running ones end at their next report.
+    # Seconds after which this start begins no more trials and lets running ones end at their next report (a job in the
+    # sweep's own process, hydra/launcher=basic, runs to its end).
     timeout_s: float | None = None
     # Seconds that one trial may take.
     trial_timeout_s: float | None = None

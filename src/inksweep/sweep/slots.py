@@ -40,6 +40,10 @@ class TooLong(TimeoutError):
     """A trial ran longer than `hydra.sweeper.trial_timeout_s`, and was ended."""
 
 
+class EndNow(SystemExit):
+    """A second Ctrl-C or SIGTERM: also a job in the sweep's own process ends at once."""
+
+
 class Slots(Protocol):
     """Places where trials run, each one at a time."""
 

@@ -72,13 +72,16 @@ def _open_database(address: Address) -> BaseStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # that heartbeats may change in Optuna
         return RDBStorage(
-            address.url, heartbeat_interval=address.heartbeat_s, grace_period=SILENT_BEATS * address.heartbeat_s
+            address.url,
+            engine_kwargs={"pool_pre_ping": True},  # a connection may have been closed while a trial was silent
+            heartbeat_interval=address.heartbeat_s,
+            grace_period=SILENT_BEATS * address.heartbeat_s,
         )
 
 
 def without_password(url: str) -> str:
     """Return a storage URL that may be shown."""
-    return re.sub(r"(//[^:/@]*):[^/]*@", r"\1:***@", url)
+    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"(//[^:/@]*):[^/]*@", r"\1:***@", url))
 
 
 def _absolute(url: str, home: Path) -> str:

@@ -151,7 +151,7 @@ def finished(study: Study) -> list[FrozenTrial]:
 def front(study: Study) -> list[FrozenTrial]:
     """Return the complete trials that no other beats: of one objective the best, of several the Pareto front."""
     if len(study.directions) > 1:
-        return sorted(study.best_trials, key=order(study))
+        return sorted(filter(counts, study.best_trials), key=order(study))
     best = incumbent(study)
     return [] if best is None else [best]
 
@@ -162,7 +162,7 @@ def incumbent(study: Study) -> FrozenTrial | None:
     Of trials that are equal in the first objective, the further ones decide: it is on the Pareto front.
     """
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    return min(complete, key=order(study), default=None)
+    return min(filter(counts, complete), key=order(study), default=None)
 
 
 def measured(trial: FrozenTrial) -> dict[str, float]:

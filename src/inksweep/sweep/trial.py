@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 from inksweep import trial
 from inksweep.errors import Diverged
 from inksweep.paths import RunDir, replacing
+from inksweep.sweep.slots import EndNow
 
 # What the word that ended a trial early means for its run.
-STATUS_OF_REASON = {None: "completed", "pruned": "pruned", "diverged": "pruned"}
+STATUS_OF_REASON = {None: "completed", "pruned": "pruned", "diverged": "pruned", "trial_timeout": "failed"}
 
 
 class TrialTask:
@@ -49,12 +50,12 @@ class TrialTask:
             with trial.watched_by(watcher):
                 value = self.task(cfg)
         except Diverged:
-            watcher.stop("diverged")
+            watcher.stop(watcher.reason or "diverged")
         except TrialPruned:
-            watcher.stop("pruned")
+            watcher.stop(watcher.reason or "pruned")
         except SystemExit as raised:
             error = raised
-            if not is_apart:
+            if isinstance(raised, EndNow):
                 raise
             # A process that ends looks like one that died.
             raise RuntimeError(f"the job called sys.exit({raised.code!r})") from raised
@@ -74,9 +75,10 @@ def leave_result(run: RunDir, status: str, reason: str | None, seconds: float, v
     if run.result.exists() or not run.root.exists():
         return
     values = list(value) if isinstance(value, list | tuple) else [value]
-    numbers = [float(v) if isinstance(v, int | float) and math.isfinite(v) else None for v in values]
-    if status == "completed" and any(isinstance(v, float) and not math.isfinite(v) for v in values):
+    numbers = [_number(value) for value in values]
+    if status == "completed" and any(number is not None and not math.isfinite(number) for number in numbers):
         status, reason = "pruned", "diverged"
+    numbers = [number if number is not None and math.isfinite(number) else None for number in numbers]
     content = {
         "schema_version": 1,
         "status": status,
@@ -88,6 +90,13 @@ def leave_result(run: RunDir, status: str, reason: str | None, seconds: float, v
     with replacing(run.result, durable=False) as file:  # what counts is in the study
         json.dump(content, file, indent=2)
         file.write("\n")
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def result(run: RunDir) -> dict[str, Any]:

@@ -63,7 +63,9 @@ class StudyWatcher:
         with suppress(UpdateFinishedTrialError):
             if total is not None and self._reports == 0:
                 self._storage.set_trial_user_attr(self._id, TOTAL, total)
-            self._storage.set_trial_intermediate_value(self._id, step, value)
+            # With several objectives nothing is pruned, and Optuna's samplers cannot read the reports of such a trial.
+            if len(self._study.directions) == 1:
+                self._storage.set_trial_intermediate_value(self._id, step, value)
         self._reports += 1
 
     def should_stop(self) -> str | None:

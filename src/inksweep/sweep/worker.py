@@ -98,8 +98,10 @@ def _run(runner: Any, number: int, overrides: list[str]) -> tuple[Any, Exception
 def _send(connection: Connection, value: Any, error: Exception | None) -> None:
     try:
         message = cloudpickle.dumps((DONE, value, error, _memory()))
+        pickle.loads(message)  # an exception with a constructor of its own may go in and not come out
     except Exception as reason:
-        lost = RuntimeError(f"what the job returned cannot be sent ({reason}): {error or value!r}")
+        returned = repr(value) if error is None else f"{type(error).__name__}: {error}"
+        lost = RuntimeError(f"{returned} (as text: it cannot be sent, {reason})")
         message = cloudpickle.dumps((DONE, None, lost, _memory()))
     with contextlib.suppress(BrokenPipeError):
         connection.send_bytes(message)

@@ -418,4 +418,4 @@ def test_a_key_that_the_stock_sweeper_does_not_have_is_refused(apps):
 def test_it_has_every_key_and_default_of_the_stock_sweeper_but_those_named_here():
     ours, stock = vars(InksweepSweeperConf()), vars(OptunaSweeperConf())
     differing = {key for key, value in stock.items() if ours[key] != value}
-    assert differing == {"_target_", "defaults", "n_jobs"}
+    assert differing == {"_target_", "defaults", "n_jobs", "max_failure_rate"}

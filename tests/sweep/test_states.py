@@ -227,7 +227,9 @@ def test_the_budget_of_failures_ends_a_sweep_and_what_ran_beside_is_repeated(app
 
 
 def test_the_target_ends_those_that_still_run(app):
-    done = app.run(*points("overdue", "good"), "hydra.sweeper.n_trials=9", "hydra.sweeper.target={value: 0.5}")
+    # Not to be pruned in the moment before it is told to stop.
+    words = ["hydra.sweeper.target={value: 0.5}", "hydra.sweeper.pruner.n_startup_trials=9"]
+    done = app.run(*points("overdue", "good"), "hydra.sweeper.n_trials=9", *words)
     assert done.returncode == 0, done.stderr
     beside, best = app.trials()
     assert (best.state, best.value) == (COMPLETE, 1.0)

@@ -75,6 +75,6 @@ def test_no_kill_loses_a_trial(app):
 
 def test_a_trial_that_changes_after_its_end_is_seen(app):
     (app.root / "spoil").touch()
-    code, said = chaos(app, kills=1, worker_kills=0, n_trials=60, seed=5)
+    code, said = chaos(app, kills=3, worker_kills=0, n_trials=60, seed=5)
     assert code == 1, said
     assert re.search(r"^a finished trial's result.json stays as it is +\d+ +[1-9]\d*$", said, re.MULTILINE)

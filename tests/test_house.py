@@ -17,7 +17,7 @@ ROOMS = {
     "augment": [],
     "evaluation": [],
     "config": ["errors", "paths"],
-    "device": ["errors"],
+    "device": ["cores", "errors"],
     "record": ["paths"],
     "prepared": ["config", "errors", "paths"],
     "npm": ["errors"],
@@ -30,7 +30,8 @@ ROOMS = {
     "run": ["parts", "config", "errors", "paths", "checkpoint", "console", "data", "device", "evaluation", "models",
             "record", "training"],
     "trial": [],
-    "sweep": ["config", "errors", "paths", "trial"],
+    "cores": [],
+    "sweep": ["config", "cores", "errors", "paths", "trial"],
     "cli": ["parts", "config", "errors", "paths", "checkpoint", "data", "evaluation", "figures", "augment"],
     "__init__": [],
 }  # fmt: skip

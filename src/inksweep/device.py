@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from inksweep.cores import usable_cores
 from inksweep.errors import InputError
 
 
@@ -18,13 +19,6 @@ def pick(name: str) -> torch.device:
         has = ", ".join(known for known, there in available.items() if there)
         raise InputError(f"trainer.device={name}: this machine has no such device that torch can use; it has: {has}")
     return torch.device(name)
-
-
-def usable_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def set_threads(threads: int | None) -> int:

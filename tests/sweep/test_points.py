@@ -13,7 +13,7 @@ from inksweep.paths import SweepDir
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.journal import KernelLock, open_journal
 from inksweep.sweep.marks import ORIGIN, SURPLUS
-from inksweep.sweep.points import best_points, enqueue, warm_start
+from inksweep.sweep.points import best_trials, enqueue, warm_start
 
 PARAMS = {
     "model": "choice(cnn,mlp)",
@@ -29,6 +29,10 @@ WHEN = {
     }
 }
 CNN = {"model": "cnn", "lr": 0.01, "epochs": 3, "optimizer": "sgd", "optimizer.nesterov": True}
+
+
+def best_points(study, k):
+    return [trial.params for trial in best_trials(study, k)]
 
 
 @pytest.fixture(autouse=True)

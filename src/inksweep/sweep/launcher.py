@@ -5,6 +5,7 @@ Every start of every Hydra app in this environment imports this module: nothing 
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
 
     from inksweep.sweep.pool import Pool
+
+
+log = logging.getLogger(__name__)
 
 
 class StartMethod(Enum):
@@ -79,7 +83,8 @@ class SlotsLauncher(Launcher):
         import cloudpickle
         from hydra.core.singleton import Singleton
 
-        from inksweep.sweep.pool import Pool, usable_cores, visible_devices
+        from inksweep.cores import usable_cores
+        from inksweep.sweep.pool import Pool, visible_devices
 
         assert self.config is not None
         method = self.conf.start_method
@@ -100,7 +105,7 @@ class SlotsLauncher(Launcher):
         """Run jobs for another sweeper, such as Hydra's own grid; return what came of each, in their order."""
         from hydra.core.utils import JobReturn, JobStatus
 
-        from inksweep.sweep.pool import usable_cores
+        from inksweep.cores import usable_cores
         from inksweep.sweep.slots import Job
 
         jobs = [Job(initial_job_idx + i, list(overrides)) for i, overrides in enumerate(job_overrides)]
@@ -118,6 +123,8 @@ class SlotsLauncher(Launcher):
                     )
                     returned.return_value = done.error or done.value
                     returns[done.number] = returned
+                    came = f"{type(done.error).__name__}: {done.error}" if done.error else done.value
+                    log.info("job %d: %s, %.1f s", done.number, came, done.seconds)
         finally:
             pool.close()
         return [returns[job.number] for job in jobs]

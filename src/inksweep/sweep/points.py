@@ -82,7 +82,7 @@ def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str
     if mark in marks:
         return 0
     sweep = SweepDir(directory)
-    trials = _best(_load(sweep, storage), k)
+    trials = best_trials(_load(sweep, storage), k)
     points = [fit(space, _wished(sweep, trial))[0] for trial in trials]
     usable = [point for point in points if point and not _left_to_a_grid(study, space, point)]
     new = _add(study, usable, "warm_start")
@@ -92,15 +92,6 @@ def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str
     if usable:
         study.set_user_attr(WARM_STARTS, [*marks, mark])
     return new
-
-
-def best_points(study: Study, k: int) -> list[dict[str, Any]]:
-    """Return the parameters of the `k` best complete trials, no point twice.
-
-    With several objectives the Pareto front comes first, then the front of the others, and so on; where not all of a
-    front are wanted, they are spread over it.
-    """
-    return [trial.params for trial in _best(study, k)]
 
 
 def fit(space: Space, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -294,7 +285,12 @@ def _identity(params: Mapping[str, Any]) -> str:
     return json.dumps(params, sort_keys=True, default=str)
 
 
-def _best(study: Study, k: int) -> list[FrozenTrial]:
+def best_trials(study: Study, k: int) -> list[FrozenTrial]:
+    """Return the `k` best complete trials, no point twice.
+
+    With several objectives the Pareto front comes first, then the front of the others, and so on; where not all of a
+    front are wanted, they are spread over it.
+    """
     signs = [1 if direction is StudyDirection.MINIMIZE else -1 for direction in study.directions]
 
     def losses(trial: FrozenTrial) -> tuple[float, ...]:

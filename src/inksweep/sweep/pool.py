@@ -229,11 +229,6 @@ def visible_devices() -> list[str]:
     return [str(index) for index, line in enumerate(line for line in listed.splitlines() if line.startswith("GPU "))]
 
 
-def usable_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _how_it_ended(process: BaseProcess) -> str:
     code = process.exitcode
     if code is not None and code < 0:

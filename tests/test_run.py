@@ -20,7 +20,7 @@ import yaml
 from filelock import FileLock
 
 from conftest import REPOSITORY, tiny
-from inksweep import checkpoint, data, evaluation, trial
+from inksweep import checkpoint, data, evaluation, predictions, trial
 from inksweep.paths import RunDir
 from inksweep.run import Outcome
 
@@ -126,6 +126,15 @@ def test_the_saved_model_gives_the_recorded_metrics_again(app: App, compose: Cal
         assert (
             measured["accuracy"] == content["metrics"][f"{name}/accuracy"] == result(run)["metrics"][f"{name}/accuracy"]
         )
+
+
+def test_the_stored_predictions_are_those_of_the_saved_model(app: App) -> None:
+    app()
+    (run,) = app.runs()
+    stored = predictions.load(run.predictions)
+    assert {split: len(answers) for split, answers in stored.items()} == {"val": 100, "test": 150}
+    for split, answers in stored.items():
+        assert answers.accuracy == result(run)["metrics"][f"{split}/accuracy"]
 
 
 def test_keep_best_scores_the_weights_it_saves_and_keep_last_the_last(app: App) -> None:

@@ -42,7 +42,50 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("folder", metavar="FOLDER", type=Path, help="a run directory, or the winner/ of a sweep")
     evaluate.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as data.root=/elsewhere")
     evaluate.set_defaults(run=evaluate_again)
+
+    compare = commands.add_parser("compare", help="runs in a table: what differs, and what came of it")
+    compare.add_argument("paths", metavar="PATH", nargs="+", help="a run, a sweep, a folder above them, or a pattern")
+    compare.add_argument("--metric", metavar="NAME,...", action="append", help="in place of objective, test/accuracy")
+    compare.add_argument("--sort", metavar="KEY,...", help="default: the objective; also KEY:asc, KEY:desc")
+    compare.add_argument("--top", metavar="N", type=_count, help="only the first N rows")
+    compare.add_argument("--where", metavar="CONDITION", help="such as 'model=cnn and val/accuracy>99%%'")
+    compare.add_argument("--group-by", metavar="KEY,...", help="means over runs; config: all that differs but the seed")
+    compare.add_argument("--columns", metavar="KEY,...", help="exactly these: settings, metrics, run, status, ...")
+    compare.add_argument("--format", choices=("table", "csv", "json", "markdown"), default="table")
+    compare.set_defaults(run=show_comparison)
+
+    dashboard = commands.add_parser("dashboard", help="open optuna-dashboard on a sweep, also while it runs")
+    dashboard.add_argument("folder", metavar="SWEEP", type=Path, help="a sweep directory, such as multirun/night")
+    dashboard.add_argument("--port", type=int, default=8080, help="on 127.0.0.1; default 8080, 0: any that is free")
+    dashboard.add_argument("--storage", metavar="URL", help="the database of the sweep, if it has a password")
+    dashboard.set_defaults(run=show_dashboard)
+
+    diff = commands.add_parser("diff", help="two runs: what differs, whether it matters, where they disagree")
+    diff.add_argument("a", metavar="A", type=Path, help="a run directory, or the winner/ of a sweep")
+    diff.add_argument("b", metavar="B", type=Path, help="another one")
+    diff.add_argument("--split", choices=("test", "val"), default="test", help="where to look for disagreements")
+    diff.add_argument("--images", metavar="N", type=_count, default=6, help="digits drawn in the terminal; default 6")
+    diff.add_argument("--png", metavar="FILE", type=Path, help="draw curves and disagreements into a picture")
+    diff.add_argument("--format", choices=("table", "json"), default="table", help="json: all of it, unrounded")
+    diff.set_defaults(run=show_diff)
+
+    report = commands.add_parser("report", help="a sweep in one page with pictures; several beside each other")
+    report.add_argument("folders", metavar="SWEEP", type=Path, nargs="+", help="a sweep directory, as multirun/night")
+    report.add_argument("--out", metavar="FILE", type=Path, help="default: report.html in the sweep; of several, here")
+    report.add_argument("--png", action="store_true", help="also the main plots, as pictures in report/ in the sweep")
+    again = "write it anew while the sweep runs; look every 10 seconds, or as often as given"
+    report.add_argument("--watch", metavar="SECONDS", type=_seconds, nargs="?", const=10.0, help=again)
+    report.add_argument("--storage", metavar="URL", help="the database of the sweep, if it has a password")
+    report.set_defaults(run=write_report)
     return parser
+
+
+def _seconds(text: str) -> float:
+    """Return a time in seconds, for argparse."""
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds
 
 
 def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
@@ -61,7 +104,7 @@ def show_data(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from inksweep import data, figures
+    from inksweep import data, figures, preview
     from inksweep.augment import Identity
     from inksweep.parts import build
 
@@ -70,14 +113,13 @@ def show_data(arguments: argparse.Namespace) -> None:
     Console().print(_facts_table(conf, measured))
 
     classes = conf.data.classes
-    shown = splits.train.subset(figures.one_of_each(splits.train.labels, len(classes), rounds=2))
-    augment = build("augment", conf.augment)
-    panels = figures.digit_panels(
-        shown.images, conf.data.mean, conf.data.std, None if isinstance(augment, Identity) else augment
-    )
+    shown = splits.train.subset(preview.one_of_each(splits.train.labels, len(classes), rounds=2))
     names = [classes[label] for label in shown.labels.tolist()]
+    augment = build("augment", conf.augment)
+    changed = None if isinstance(augment, Identity) else augment
+    panels = preview.panels(shown.images, names, conf.data.mean, conf.data.std, changed)
     out = arguments.out or Path("outputs") / f"{conf.data.name}.png"
-    figures.save(figures.digits_grid(f"{conf.data.name}: training digits", panels, names, len(classes)), out)
+    figures.save(figures.digits(f"{conf.data.name}: training digits", panels, len(classes)), out)
     print(f"picture: {out}")
 
 
@@ -112,6 +154,68 @@ def evaluate_again(arguments: argparse.Namespace) -> None:
     if differs:
         print("not the recorded accuracy: another data set, another machine, or another torch", file=sys.stderr)
         sys.exit(1)
+
+
+def show_comparison(arguments: argparse.Namespace) -> None:
+    """`inksweep compare PATH...`: a row a run, without torch."""
+    from inksweep import index, runs
+    from inksweep.compare import comparison, tables
+
+    def words(typed: str | None) -> list[str]:
+        return [word for word in map(str.strip, (typed or "").split(",")) if word]
+
+    wanted = comparison.Wanted(
+        metrics=words(",".join(arguments.metric or [])),
+        columns=words(arguments.columns),
+        sort=words(arguments.sort),
+        group_by=words(arguments.group_by),
+        where=arguments.where,
+        top=arguments.top,
+    )
+    tables.write(comparison.compare(index.load(runs.find(arguments.paths)), wanted), arguments.format)
+
+
+def show_diff(arguments: argparse.Namespace) -> None:
+    """`inksweep diff A B`: two runs side by side, without torch."""
+    from inksweep.diff import difference
+
+    found = difference.compare(arguments.a, arguments.b, arguments.split)
+    if arguments.format == "json":
+        import json
+
+        print(json.dumps(found.as_dict(), indent=2, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        from inksweep.diff import text
+
+        text.show(found, Console(), arguments.images)
+    if arguments.png:
+        from inksweep.diff import figure
+
+        why = figure.save(found, arguments.png)
+        print(f"picture: {arguments.png}{f' (without digits: {why})' if why else ''}", file=sys.stderr)
+
+
+def _count(text: str) -> int:
+    """Read a whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
+
+
+def show_dashboard(arguments: argparse.Namespace) -> None:
+    """`inksweep dashboard SWEEP`: optuna-dashboard on its study, on loopback, until Ctrl-C."""
+    from inksweep import dashboard
+
+    dashboard.serve(arguments.folder, arguments.port, arguments.storage)
+
+
+def write_report(arguments: argparse.Namespace) -> None:
+    """`inksweep report SWEEP...`: one page that needs no network."""
+    from inksweep.report import command
+
+    command.run(arguments.folders, arguments.out, arguments.storage, png=arguments.png, watch_s=arguments.watch)
 
 
 def compose(overrides: list[str]) -> "Config":

@@ -8,7 +8,7 @@ whose `__post_init__` checks ranges and combinations before any data is read. No
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ TRUSTED = (
     "inksweep.models.*",
     "inksweep.augment.*",
     "inksweep.optim.*",
+    "inksweep.tracker.*",
     "torch.nn.*",
     "torch.optim.*",
     "torchvision.datasets.*",
@@ -83,6 +84,13 @@ class Precision(Enum):
     float32 = "float32"
     bfloat16 = "bfloat16"
     float16 = "float16"
+
+
+class WandbMode(Enum):
+    """Whether Weights & Biases keeps a run on this machine or sends it away while it trains."""
+
+    offline = "offline"
+    online = "online"
 
 
 class Keep(Enum):
@@ -347,6 +355,48 @@ class AffineConfig:
 
 
 @dataclass
+class CsvConfig:
+    """No tracker: metrics.csv is written in any case."""
+
+    _target_: str = "inksweep.tracker.Csv"
+
+
+@dataclass
+class TensorBoardConfig:
+    """Event files in the run directory."""
+
+    _target_: str = "inksweep.tracker.tensorboard.TensorBoard"
+
+
+@dataclass
+class MLflowConfig:
+    """A run in the MLflow experiment of its study."""
+
+    _target_: str = "inksweep.tracker.mlflow.MLflow"
+    # Address of a tracking server (http://host:5000) or database (sqlite:///file.db); null: mlflow.db where the command
+    # is typed.
+    uri: str | None = MISSING
+
+    def __post_init__(self) -> None:
+        need(self.uri != "", "tracker.uri", self.uri, "null or an address such as http://localhost:5000")
+
+
+@dataclass
+class WandbConfig:
+    """A run of Weights & Biases, in the group of its study."""
+
+    _target_: str = "inksweep.tracker.wandb.Wandb"
+    mode: WandbMode = MISSING
+    project: str = MISSING
+    # User or team that the project belongs to; null: who is logged in.
+    entity: str | None = MISSING
+
+    def __post_init__(self) -> None:
+        good = bool(self.project) and not set(self.project) & set("/\\#?%:")
+        need(good, "tracker.project", self.project, "a name without any of / \\ # ? % :")
+
+
+@dataclass
 class TrainerConfig:
     """How long, on what, and what is kept."""
 
@@ -404,11 +454,15 @@ class Config:
     scheduler: Any = MISSING
     augment: Any = MISSING
     trainer: TrainerConfig = MISSING
+    # Who is told besides metrics.csv. With a default, for runs that were stored before there were trackers.
+    tracker: Any = field(default_factory=lambda: {"_target_": "inksweep.tracker.Csv"})
     # What a run returns and a sweep ranks by: val/accuracy or val/loss, of the validation split, or a list that begins
     # with one of them and goes on with others, `parameters` (their number) and `seconds/train`. Never the test split.
     objective: Any = MISSING
     # Seed of weights, order of pictures, dropout and augmentation.
     seed: int = MISSING
+    # Whether to draw the run into its figures/. Has a value here: runs stored before it was a key are read too.
+    figures: bool = False
 
     def __post_init__(self) -> None:
         need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")
@@ -465,6 +519,12 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "optimizer": {"sgd": SGDConfig, "adam": AdamConfig, "adamw": AdamWConfig},
     "scheduler": {"none": ConstantConfig, "step": StepConfig, "cosine": CosineConfig, "onecycle": OneCycleConfig},
     "augment": {"none": IdentityConfig, "affine": AffineConfig},
+    "tracker": {
+        "csv": CsvConfig,
+        "tensorboard": TensorBoardConfig,
+        "mlflow": MLflowConfig,
+        "wandb": WandbConfig,
+    },
 }
 
 

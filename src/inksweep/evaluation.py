@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from inksweep.predictions import Predictions
+
 
 @torch.inference_mode()
 def infer(model: nn.Module, images: Tensor, to_input: Callable[[Tensor], Tensor], batch_size: int) -> Tensor:
@@ -25,3 +27,9 @@ def metrics(logits: Tensor, labels: Tensor) -> dict[str, float]:
     loss = functional.cross_entropy(logits, labels)
     correct = int((logits.argmax(dim=1) == labels).sum())
     return {"loss": loss.item(), "accuracy": correct / len(labels)}
+
+
+def predictions(logits: Tensor, labels: Tensor) -> Predictions:
+    """Return the answers that logits (n, classes) give to pictures with `labels` (n,)."""
+    confidence, predicted = logits.softmax(dim=1).max(dim=1)
+    return Predictions(labels.cpu().numpy(), predicted.cpu().numpy(), confidence.cpu().numpy())

@@ -1,27 +1,41 @@
-"""Pictures for people: plain data in, a matplotlib figure out. Nothing else imports matplotlib."""
+"""Pictures for people: plain data in, a matplotlib figure out. Nothing else imports matplotlib; no torch in here."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
-import torch
-from matplotlib.figure import Figure, SubFigure
-from torch import Generator, Tensor
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from inksweep.data import scaled, to_input
 from inksweep.paths import replacing
+
+Numbers = npt.NDArray[np.floating[Any]]
 
 DIGIT_INCHES = 0.85
 TITLE_INCHES = 0.55
+# A letter and a line of captions in 7 points.
+LETTER_INCHES, LINE_INCHES = 0.058, 0.14
+# Told apart by the colour-blind too (Okabe and Ito 2008); without the yellow, which fades on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Blue is below zero, white is zero, red is above.
+AROUND_ZERO = "RdBu_r"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A block of digits under one title."""
+    """A block of digits under one title, each with its caption; a caption may have several lines."""
 
     title: str
-    # float (n, h, w), background 0, ink 1.
-    pictures: Tensor
+    # (n, h, w), background 0, ink 1.
+    pictures: Numbers
+    captions: Sequence[str]
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -30,56 +44,214 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(file, format="png", dpi=150)
 
 
-def one_of_each(labels: Tensor, classes: int, rounds: int) -> Tensor:
-    """Return row numbers of the first `rounds` digits of each class: one of every class, then one more of each."""
-    rows = [(labels == label).nonzero().flatten()[:rounds] for label in range(classes)]
-    return torch.cat([row[turn : turn + 1] for turn in range(rounds) for row in rows])
+def learning_curves(
+    curves: Mapping[str, Sequence[Mapping[str, float]]], kept: Mapping[str, float] | None = None
+) -> Figure:
+    """Draw loss and validation accuracy over epochs, of one run or of several.
 
-
-def digit_panels(
-    images: Tensor, mean: float, std: float, augment: Callable[[Tensor, Generator], Tensor] | None
-) -> list[Panel]:
-    """Show digits, uint8 (n, h, w), as stored, as the network sees them, and augmented (unless `augment` is None).
-
-    What a network is given is turned back into ink before it is shown: whoever looks can see that nothing got lost.
+    Args:
+        curves: rows of `metrics.csv` by the name of the run.
+        kept: by the name of the run, the epoch whose weights were saved.
     """
-    stored = scaled(images)
-    given = to_input(images, mean, std)
-    restored = given * std + mean
-    error = float((restored - stored).abs().max()) * 255
-    panels = [
-        Panel("As stored: 0 (background) to 255 (ink)", stored.squeeze(1)),
-        Panel(
-            f"As the network sees them: {float(given.min()):.2f} to {float(given.max()):.2f}; with that undone, "
-            f"they differ from the stored by at most {error:.4f}",
-            restored.squeeze(1),
-        ),
-    ]
-    if augment is not None:
-        changed = augment(stored, torch.Generator().manual_seed(0))
-        panels.append(Panel(f"Augmented, as an epoch may show them: {augment}", changed.squeeze(1)))
-    return panels
-
-
-def digits_grid(title: str, panels: list[Panel], names: list[str], columns: int) -> Figure:
-    """Draw each panel as a grid of `columns` digits with their class `names` (n) above them."""
-    rows = -(-len(names) // columns)
-    heights = (TITLE_INCHES + rows * (DIGIT_INCHES + 0.25)) * len(panels)
-    figure = Figure(figsize=(columns * (DIGIT_INCHES + 0.1), heights + TITLE_INCHES), layout="constrained")
-    figure.suptitle(title, fontsize=13, fontweight="bold")
-    for part, panel in zip(figure.subfigures(len(panels), squeeze=False)[:, 0], panels, strict=True):
-        _draw_panel(part, panel, names, rows, columns)
+    kept = kept or {}
+    runs = {name: rows for name, rows in curves.items() if rows}
+    colours = dict(zip(runs, cycle(COLOURS), strict=False))
+    figure = Figure(figsize=(7.5, 6.5), layout="constrained")
+    losses, accuracies = figure.subplots(2, 1, sharex=True)
+    for name, rows in runs.items():
+        training = COLOURS[1] if len(runs) == 1 else colours[name]
+        _draw_curve(losses, rows, "train/loss", color=training, linestyle="--")
+        _draw_curve(losses, rows, "val/loss", color=colours[name])
+        _draw_curve(accuracies, rows, "val/accuracy", scale=100, color=colours[name])
+        moment = [row for row in rows if row.get("epoch") == kept.get(name)]
+        ring: dict[str, Any] = {
+            "color": colours[name],
+            "marker": "o",
+            "markersize": 11,
+            "fillstyle": "none",
+            "linestyle": "",
+        }
+        _draw_curve(losses, moment, "val/loss", **ring)
+        _draw_curve(accuracies, moment, "val/accuracy", scale=100, **ring)
+    losses.set_title("Loss", loc="left", fontsize=11)
+    losses.set_ylabel("cross-entropy (nats)")
+    accuracies.set_title("Accuracy on the validation split", loc="left", fontsize=11)
+    accuracies.set(xlabel="epochs", ylabel="accuracy (%)")
+    accuracies.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    for axes in (losses, accuracies):
+        axes.grid(color="0.9")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.ticklabel_format(axis="y", useOffset=False)
+        if not runs:
+            _say(axes, "no evaluation yet")
+    _use_powers(losses)
+    figure.align_ylabels()
+    if runs:
+        _draw_legend(figure, colours, {name: epoch for name, epoch in kept.items() if name in runs})
     return figure
 
 
-def _draw_panel(figure: SubFigure, panel: Panel, names: list[str], rows: int, columns: int) -> None:
-    figure.suptitle(panel.title, fontsize=10, x=0.01, horizontalalignment="left", wrap=True)
-    cells = figure.subplots(rows, columns, squeeze=False).flat
-    size = 10 if max(map(len, names)) < 8 else 7
-    for cell, picture, name in zip(cells, panel.pictures, names, strict=False):
-        cell.imshow(picture.numpy(), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
-        cell.set_title(name, fontsize=size, pad=2)
-    for cell in figure.axes:
-        cell.set(xticks=[], yticks=[])
-        # A faint frame shows where a shifted digit lies in its picture; an empty cell has none.
-        cell.spines[:].set(color="0.8", visible=bool(cell.images))
+def _draw_curve(axes: Axes, rows: Sequence[Mapping[str, float]], column: str, scale: float = 1, **look: Any) -> None:
+    """Add a line to `axes`; of a row that lacks the value, a gap."""
+    epochs = [row.get("epoch", np.nan) for row in rows]
+    # Points show where there are few: a single one makes no line.
+    look = {"marker": "o" if len(rows) <= 30 else "", "markersize": 3.5, "linewidth": 1.6, **look}
+    axes.plot(epochs, [row.get(column, np.nan) * scale for row in rows], **look)
+
+
+def _use_powers(axes: Axes) -> None:
+    """Let a loss that falls by more than ten times be read to its end."""
+    values = np.concatenate([line.get_ydata() for line in axes.lines] or [[]])
+    values = values[np.isfinite(values)]
+    if len(values) and values.min() > 0 and values.max() > 10 * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylabel("cross-entropy (nats, log scale)")
+
+
+def _draw_legend(figure: Figure, colours: Mapping[str, str], kept: Mapping[str, float]) -> None:
+    """Say which line is which; of several runs, the colour is the run and the stroke the split."""
+    entries: list[tuple[str, Any, str, str]]
+    if len(colours) == 1:
+        (name,) = colours
+        saved = f"weights saved (epoch {kept[name]:g})" if name in kept else ""
+        entries = [(COLOURS[1], "--", "", "training, while it learns"), (colours[name], "-", "", "validation")]
+        entries += [(colours[name], "", "o", saved)] if saved else []
+    else:
+        entries = [(colour, "-", "", name) for name, colour in colours.items()]
+        entries += [("0.4", "--", "", "training, while it learns"), ("0.4", "-", "", "validation")]
+        entries += [("0.4", "", "o", "weights saved")] if kept else []
+    handles = [
+        Line2D([], [], color=colour, linestyle=stroke, marker=marker, markersize=9, fillstyle="none")
+        for colour, stroke, marker, _ in entries
+    ]
+    names = [name for *_, name in entries]
+    columns = 3 if len(colours) == 1 else 2 if max(map(len, names)) < 45 else 1
+    legend = figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a folder's name may hold any character
+
+
+def confusion(counts: npt.NDArray[np.integer[Any]], classes: Sequence[str], title: str) -> Figure:
+    """Draw a confusion matrix; the colour is that of the wrong answers, which the right ones would drown.
+
+    Args:
+        counts: how often class `row` was answered with class `column`, (classes, classes).
+        classes: their names.
+        title: what was answered, and how well.
+    """
+    size, total = len(classes), counts.sum(axis=1)
+    wrong = np.ma.masked_where(np.eye(size, dtype=bool) | (counts == 0), counts)
+    cell = 0.56 if size <= 16 else 0.42
+    longest = max(map(len, classes)) * 0.085
+    width, height = size * cell + longest + 1.8, size * cell + longest + 1.7
+    figure = Figure(figsize=(max(width, 6), max(height, 4)), layout="constrained")
+    figure.suptitle(title, fontsize=12, fontweight="bold", wrap=True)
+    axes = figure.subplots()
+    # Square root: a class mixed up 5 times is seen beside one mixed up 50 times.
+    axes.imshow(np.sqrt(wrong), cmap="Oranges", vmin=0, vmax=1.25 * max(1.0, float(np.sqrt(wrong.filled(0).max()))))
+    for row, column in zip(*counts.nonzero(), strict=True):
+        right = row == column
+        if right:
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="0.93", edgecolor="none"))
+        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=9 if size <= 16 else 6,
+                  color="0.35" if right else "black")  # fmt: skip
+    turned: dict[str, Any] = (
+        {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, classes)) > 3 else {}
+    )
+    axes.set_xticks(range(size), classes, **turned)
+    axes.set_yticks(range(size), classes)
+    axes.set(xlabel="answered", ylabel="true class")
+    axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="0.85", linewidth=0.6)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    shares = axes.secondary_yaxis("right")
+    found = [f"{counts[row, row] / total[row]:.1%}" if total[row] else "-" for row in range(size)]
+    shares.set_yticks(range(size), found, fontsize=8, color="0.35")
+    shares.set_ylabel("answered right, of the class", color="0.35")
+    shares.tick_params(length=0)
+    shares.spines[:].set_visible(False)
+    return figure
+
+
+def digits(title: str, panels: Sequence[Panel], columns: int, none: str = "none") -> Figure:
+    """Draw each panel as a grid of `columns` digits with their captions above them.
+
+    Args:
+        title: of the whole.
+        panels: one below the other.
+        columns: digits beside each other.
+        none: what stands in a panel without digits.
+    """
+    captions = [caption for panel in panels for caption in panel.captions]
+    longest = max((len(line) for caption in captions for line in caption.split("\n")), default=0)
+    size = 10 if longest < 8 else 7
+    # Wide enough for the captions, and for the titles to be read.
+    wide = max(DIGIT_INCHES + 0.1, longest * LETTER_INCHES + 0.1, 5.5 / columns)
+    tall = DIGIT_INCHES + 0.3 + max((caption.count("\n") for caption in captions), default=0) * LINE_INCHES
+    heights = [
+        (TITLE_INCHES if panel.title else 0.1) + max(1, -(-len(panel.captions) // columns)) * tall for panel in panels
+    ]
+    figure = Figure(figsize=(columns * wide + 0.1, sum(heights) + TITLE_INCHES), layout="constrained")
+    figure.suptitle(title, fontsize=12, fontweight="bold", wrap=True)
+    parts = figure.subfigures(len(panels), squeeze=False, height_ratios=heights)[:, 0]
+    for part, panel in zip(parts, panels, strict=True):
+        if panel.title:
+            part.suptitle(panel.title, fontsize=10, x=0.01, horizontalalignment="left", wrap=True)
+        axes = part.subplots()
+        if panel.captions:
+            _tile(axes, panel, columns, wide, tall, size, cmap="gray_r", vmin=0, vmax=1)
+        else:
+            _say(axes, none)
+    return figure
+
+
+def weights(title: str, panel: Panel, columns: int) -> Figure:
+    """Draw weights as small pictures on one scale: white is zero, blue below, red above.
+
+    Args:
+        title: of the whole.
+        panel: the weights, its title a line on what is shown.
+        columns: pictures beside each other.
+    """
+    wide, tall, rows = DIGIT_INCHES + 0.1, DIGIT_INCHES + 0.25, -(-len(panel.captions) // columns)
+    figure = Figure(figsize=(columns * wide + 1, rows * tall + 0.8), layout="constrained")
+    figure.suptitle(title, fontsize=12, fontweight="bold", wrap=True)
+    axes = figure.subplots()
+    axes.set_title(panel.title, fontsize=9, parse_math=False)
+    # A few large weights would leave all others pale.
+    limit = float(np.quantile(np.abs(panel.pictures), 0.999)) or 1.0
+    _tile(axes, panel, columns, wide, tall, 7, cmap=AROUND_ZERO, vmin=-limit, vmax=limit)
+    bar = figure.colorbar(axes.images[0], ax=axes, shrink=min(1.0, 3 / rows), extend="both", label="weight")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _tile(axes: Axes, panel: Panel, columns: int, wide: float, tall: float, size: float, **look: Any) -> None:
+    """Lay out pictures in cells of `wide` x `tall` inches, their captions above them.
+
+    All in one coordinate system: one for each picture takes matplotlib seconds.
+    """
+    rows = -(-len(panel.captions) // columns)
+    for number, (picture, caption) in enumerate(zip(panel.pictures, panel.captions, strict=True)):
+        row, column = divmod(number, columns)
+        left, bottom = column * wide + (wide - DIGIT_INCHES) / 2, (rows - 1 - row) * tall
+        right, top = left + DIGIT_INCHES, bottom + DIGIT_INCHES
+        axes.imshow(picture, extent=(left, right, bottom, top), interpolation="nearest", **look)
+        # A faint frame shows where a shifted digit lies in its picture.
+        frame = Rectangle((left, bottom), DIGIT_INCHES, DIGIT_INCHES, fill=False, edgecolor="0.8", linewidth=0.8)
+        axes.add_patch(frame)
+        axes.text((left + right) / 2, top + 0.03, caption, fontsize=size, ha="center", va="bottom", parse_math=False)
+    axes.set(xlim=(0, columns * wide), ylim=(-0.02, rows * tall), aspect="equal", anchor="NW")
+    axes.axis("off")
+
+
+def _say(axes: Axes, text: str) -> None:
+    """Write a line where there is nothing to draw."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=11, color="0.35")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)

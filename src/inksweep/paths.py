@@ -48,6 +48,21 @@ class RunDir:
         return self.root / "model.pt"
 
     @property
+    def predictions(self) -> Path:
+        """What the saved model makes of each picture of the validation and test split."""
+        return self.root / "predictions.npz"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures of this run, when asked for."""
+        return self.root / "figures"
+
+    @property
+    def tracker(self) -> Path:
+        """The name that a tracker gave this run, for the day when it is resumed."""
+        return self.root / "tracker.json"
+
+    @property
     def checkpoint(self) -> Path:
         """What is needed to go on; removed when the run completes."""
         return self.root / "checkpoint.pt"
@@ -80,6 +95,16 @@ class WinnerDir:
         return self.root / "result.json"
 
     @property
+    def metrics(self) -> Path:
+        """The winning run's evaluations."""
+        return self.root / "metrics.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """What the winner makes of each picture of the validation and test split."""
+        return self.root / "predictions.npz"
+
+    @property
     def card(self) -> Path:
         """The model card."""
         return self.root / "README.md"
@@ -110,6 +135,11 @@ class SweepDir:
     def results(self) -> Path:
         """The same keys as the stock Optuna sweeper writes."""
         return self.root / "optimization_results.yaml"
+
+    @property
+    def report(self) -> Path:
+        """The sweep in one page."""
+        return self.root / "report.html"
 
     @property
     def lock(self) -> Path:
@@ -153,13 +183,28 @@ def held(lock: Path, refusal: str) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     kernel_lock = FileLock(lock)
     try:
-        kernel_lock.acquire(timeout=0)
+        kernel_lock.acquire(timeout=0.1)  # not at once: `is_held` may be looking
     except Timeout:
         raise InputError(refusal) from None
     try:
         yield
     finally:
         kernel_lock.release()
+
+
+def is_held(lock: Path) -> bool | None:
+    """Whether a living process holds the file `lock`; None if that cannot be told (no such file, a read-only disk)."""
+    from filelock import FileLock, Timeout
+
+    if not lock.exists():
+        return None
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return None
 
 
 @contextmanager

@@ -14,14 +14,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import get_original_cwd
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
-from inksweep import checkpoint, console, data, device, evaluation, record
-from inksweep.config import Config, Keep, objective_names, parse, plain, stored
+from inksweep import checkpoint, console, data, device, evaluation, predictions, record, tracker
+from inksweep.config import Config, Keep, load_yaml, objective_names, parse, plain, stored
 from inksweep.errors import Diverged, InputError
 from inksweep.models import parameter_count
-from inksweep.parts import build_learner
+from inksweep.parts import build, build_learner
 from inksweep.paths import RunDir, held, shown
+from inksweep.tracker import Csv, Tracker, tracked
 from inksweep.training import Batch, Learner, Plan, Progress, Reporter, Row, Unwatched, train
 
 log = logging.getLogger(__name__)
@@ -100,11 +101,14 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
     """
     out = RunDir(Path(HydraConfig.get().runtime.output_dir))
     outcome = Outcome(objective_names(OmegaConf.select(cfg, "objective")), _facts(cfg))
+    told: Tracker = Csv()
     with held(out.lock, f"{shown(out.root)}: another process is writing this run; wait for it or stop it"):
         try:
             conf = _settings(cfg, out)
             with outcome.timed("total"):
-                _train_and_score(conf, out, outcome, reporter or Unwatched())
+                with outcome.timed("startup"):
+                    told = _tracker(conf, out, outcome.facts)
+                _train_and_score(conf, out, outcome, reporter or Unwatched(), told)
         except BaseException as error:
             outcome.fail(error)
             # A trial of a sweep is not to be resumed behind the sweep's back.
@@ -113,12 +117,15 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
             raise
         finally:
             record.write_result(out, outcome.as_result())
+            told.finish(outcome.as_result())
         if outcome.status == "completed" and not conf.trainer.keep_checkpoint:
             out.checkpoint.unlink(missing_ok=True)
+        if conf.figures:
+            _draw(out, conf)
     return outcome
 
 
-def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Reporter) -> None:
+def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Reporter, told: Tracker) -> None:
     facts = outcome.facts
     outcome.objective_names, facts["seed"] = conf.objectives, conf.seed
     with outcome.timed("startup"):
@@ -141,16 +148,19 @@ def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Repo
         order.set_epoch(epoch, skip)
         return loader
 
-    def score(model: nn.Module, digits: data.Digits) -> dict[str, float]:
+    def logits(model: nn.Module, digits: data.Digits) -> Tensor:
         with outcome.timed("evaluate"):
             to_input = partial(data.to_input, mean=conf.data.mean, std=conf.data.std)
-            logits = evaluation.infer(model, digits.images, to_input, conf.data.eval_batch_size)
-            return evaluation.metrics(logits, digits.labels)
+            return evaluation.infer(model, digits.images, to_input, conf.data.eval_batch_size)
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        return evaluation.metrics(logits(model, val_set), val_set.labels)
 
     def after_evaluation(row: Row) -> None:
         outcome.metrics = {name: row[name] for name in ("val/loss", "val/accuracy")}
         outcome.seconds["train"] = row["seconds"]
         log.info(console.line(row, plan.epochs))
+        told.log(row)
         record.write_metrics(out, progress.rows)
         state = {"learner": learner.state(), "progress": vars(progress), "seconds": dict(outcome.seconds)}
         checkpoint.save(out.checkpoint, state)
@@ -158,11 +168,10 @@ def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Repo
     name = type(learner.model).__name__
     counts = f"{facts['parameters']:,} parameters, {len(train_set):,} training images"
     log.info("%s, %s, %s, %d threads -> %s", name, counts, place, facts["threads"], shown(out.root))
-    validate = partial(score, digits=val_set)
     outcome.reason = train(learner, plan, batches, validate, progress, reporter, after_evaluation, console.bar)
     outcome.status = STATUS_OF_REASON.get(outcome.reason, "stopped")
     if outcome.status == "completed":
-        _keep(conf, out, outcome, learner, progress, partial(score, digits=test_set))
+        _keep(conf, out, outcome, learner, progress, {"val": val_set, "test": test_set}, logits)
     else:  # others are better, or the sweep wants to end: no second is spent on what nobody asks for
         log.info("%s (%s) after epoch %g of %d", outcome.status, outcome.reason, progress.last("epoch"), plan.epochs)
 
@@ -173,21 +182,34 @@ def _keep(
     outcome: Outcome,
     learner: Learner,
     progress: Progress,
-    test: Callable[[nn.Module], dict[str, float]],
+    splits: dict[str, data.Digits],
+    logits: Callable[[nn.Module, data.Digits], Tensor],
 ) -> None:
     """Score and save the best weights or the last ones: metrics and weights are of the same moment."""
     kept = progress.rows[-1]
     if conf.trainer.keep is Keep.best and progress.best is not None:
         kept = progress.best
         learner.evaluated.load_state_dict(progress.best_weights)
-    outcome.metrics = {
-        "val/loss": kept["val/loss"],
-        "val/accuracy": kept["val/accuracy"],
-        **{f"test/{name}": value for name, value in test(learner.evaluated).items()},
-    }
+    answers = {}
+    for split, digits in splits.items():
+        given = logits(learner.evaluated, digits)
+        answers[split] = evaluation.predictions(given, digits.labels)
+        measured = evaluation.metrics(given, digits.labels)
+        outcome.metrics |= {f"{split}/{name}": value for name, value in measured.items()}
+    predictions.save(out.predictions, answers)
     save_model(out.model, learner.evaluated, conf, outcome.metrics)
     accuracies = "val/accuracy {val/accuracy:.2%}  test/accuracy {test/accuracy:.2%}".format(**outcome.metrics)
     log.info("%s  (weights of epoch %g) -> %s", accuracies, kept["epoch"], shown(out.model))
+
+
+def _draw(out: RunDir, conf: Config) -> None:
+    """Draw the run, which is over and written down: what goes wrong here costs it nothing."""
+    try:
+        from inksweep import run_figures  # imports matplotlib
+    except Exception as error:  # matplotlib refuses a wrong MPLBACKEND, for one
+        log.warning("no figures: matplotlib cannot be imported (%s)", error)
+    else:
+        run_figures.draw(out, conf)
 
 
 def save_model(path: Path, model: nn.Module, conf: Config, metrics: dict[str, float]) -> None:
@@ -212,6 +234,12 @@ def _settings(cfg: DictConfig, out: RunDir) -> Config:
     settings = stored(out)
     settings.trainer.resume = resume
     return parse(settings)
+
+
+def _tracker(conf: Config, out: RunDir, facts: dict[str, Any]) -> Tracker:
+    """Return the tracker of this run, started; a resumed one is described as when it was begun."""
+    hydra = HydraConfig.get() if conf.trainer.resume is None else load_yaml(out.hydra).hydra
+    return tracker.start(build("tracker", conf.tracker), tracked.describe(conf, hydra, out, facts))
 
 
 def _restored(learner: Learner, out: RunDir, outcome: Outcome) -> Progress:

@@ -214,3 +214,13 @@ def test_a_study_of_another_tool_is_taken_as_it_is(caplog):
     assert caplog.text == ""
     with pytest.raises(InputError):
         check(study, definition(directions=["minimize"]), "error")
+
+
+def test_what_is_unrelated_may_differ():
+    study = begun()
+    changed = definition(base={**BASE, "tracker": {"uri": "here"}, "figures": True})
+    assert check(study, changed, "error", ["tracker", "figures"])
+    # the key alone, not what begins like it; and also what was there before and is not any more
+    with pytest.raises(InputError, match="trackers"):
+        check(study, definition(base={**BASE, "trackers": 1}), "error", ["tracker", "figures"])
+    assert check(study, definition(base={"seed": None}), "error", ["trainer"])

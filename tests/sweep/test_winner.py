@@ -11,6 +11,8 @@ from inksweep.paths import SweepDir
 from inksweep.sweep import winner
 from inksweep.sweep.marks import METRICS
 
+ALL = ["README.md", "config.yaml", "metrics.csv", "model.pt", "predictions.npz", "result.json"]
+
 
 @pytest.fixture
 def sweep(tmp_path):
@@ -25,6 +27,8 @@ def trial(sweep, number=0, overrides=("model=mlp", "model.hidden=[128,64]"), mod
     run.result.write_text('{"metrics": {"val/accuracy": 0.91, "test/accuracy": 0.9, "val/loss": null}}')
     if model is not None:
         run.model.write_bytes(model)
+        run.predictions.write_bytes(b"answers")
+        run.metrics.write_text("epoch\n1\n")
     study = optuna.create_study(direction="maximize")
     for _ in range(number + 1):
         frozen = study.ask({"model.hidden": optuna.distributions.CategoricalDistribution(["[128,64]"])})
@@ -39,8 +43,10 @@ def names(folder):
 
 def test_the_winner_holds_what_is_needed_to_use_and_repeat_it(sweep):
     saved = winner.save(sweep, trial(sweep), "night", "train.py")
-    assert names(saved.root) == ["README.md", "config.yaml", "model.pt", "result.json"]
+    assert names(saved.root) == ALL
     assert saved.model.read_bytes() == b"weights"
+    assert saved.predictions.read_bytes() == b"answers"
+    assert saved.metrics.read_text() == "epoch\n1\n"
 
 
 def test_a_winner_outlives_the_folder_of_its_trial(sweep):
@@ -48,7 +54,7 @@ def test_a_winner_outlives_the_folder_of_its_trial(sweep):
     winner.save(sweep, frozen, "night", "train.py")
     shutil.rmtree(sweep.trial(0).root)
     saved = winner.save(sweep, frozen, "night", "train.py")
-    assert names(saved.root) == ["README.md", "config.yaml", "model.pt", "result.json"]
+    assert names(saved.root) == ALL
 
 
 def test_a_trial_of_another_app_leaves_out_what_it_does_not_have(sweep):

@@ -59,13 +59,14 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     ]
 
 
-def check(study: Study, definition: Mapping[str, str], on_mismatch: str) -> bool:
+def check(study: Study, definition: Mapping[str, str], on_mismatch: str, unrelated: Sequence[str] = ()) -> bool:
     """Refuse to go on with a study that is a search of something else; tell a new study what it is.
 
     Args:
         study: that of a rerun, or a new one. One without a definition, made by another tool, is taken as it is.
         definition: of the search that is about to start.
         on_mismatch: `error`, or `continue`: say what differs, and go on with the new definition.
+        unrelated: keys of the base config, and what is below them, that may differ.
 
     Returns:
         Whether all trials of the study are of this definition.
@@ -74,10 +75,10 @@ def check(study: Study, definition: Mapping[str, str], on_mismatch: str) -> bool
         InputError: the study has another definition; the message shows the differences.
     """
     before, has_changed = study.user_attrs.get(DEFINITION), bool(study.user_attrs.get(CHANGED))
-    if before == definition:
+    found = differences(_without(before or {}, unrelated), _without(definition, unrelated))
+    if before is not None and not found:
         return not has_changed
     if before is not None:
-        found = differences(before, definition)
         more = f"; ... and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         changes = "; ".join(found[:SHOWN]) + more
         if on_mismatch == "error":
@@ -91,6 +92,11 @@ def check(study: Study, definition: Mapping[str, str], on_mismatch: str) -> bool
         log.warning("study %s began as another search and goes on all the same: %s", study.study_name, changes)
     study.set_user_attr(DEFINITION, dict(definition))
     return not has_changed
+
+
+def _without(definition: Mapping[str, str], unrelated: Sequence[str]) -> dict[str, str]:
+    left_out = tuple(f"base.{key}." for key in unrelated)
+    return {key: text for key, text in definition.items() if not f"{key}.".startswith(left_out)}
 
 
 def _of_block(block: Block, place: str) -> dict[str, str]:

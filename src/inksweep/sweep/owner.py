@@ -9,12 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from inksweep.paths import SweepDir, held
+from inksweep.paths import SweepDir, held, is_held
 from inksweep.sweep.marks import OWNER
 from inksweep.sweep.storage import SILENT_BEATS, Address
 
@@ -101,11 +100,4 @@ class Owner:
 
 def _is_free(lock: Path) -> bool:
     """Whether the process that held `lock` is gone; False also for one whose lock lies on another machine."""
-    if not lock.exists():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            pass
-    except (Timeout, OSError):
-        return False
-    return True  # the file stays: it tells the same of the other trials of that process
+    return is_held(lock) is False  # the file stays: it tells the same of the other trials of that process

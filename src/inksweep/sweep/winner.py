@@ -67,7 +67,14 @@ def _save(sweep: SweepDir, trial: FrozenTrial, study: str, program: str) -> Winn
     if winner.card.is_file() and winner.card.read_text(encoding="utf-8") == text:
         return winner
     building = WinnerDir(Path(tempfile.mkdtemp(dir=sweep.root, prefix=".winner-")))
-    for source, copy in ((run.model, building.model), (run.result, building.result), (run.config, building.config)):
+    copies = {
+        run.model: building.model,
+        run.predictions: building.predictions,
+        run.result: building.result,
+        run.metrics: building.metrics,
+        run.config: building.config,
+    }
+    for source, copy in copies.items():
         if source.is_file():
             shutil.copyfile(source, copy)
             _flush(copy)

@@ -1,0 +1,346 @@
+"""Reads run and sweep directories back: the one reader that compare, diff and report share.
+
+A folder that cannot be read is a run too, one with a status that says so: what is broken never hides the rest. Only
+plain files are read, without torch, Hydra or Optuna, so that a look at thousands of runs takes a moment.
+"""
+
+import csv
+import glob
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inksweep.errors import InputError
+from inksweep.paths import RunDir, SweepDir, WinnerDir, is_held, shown
+
+SCHEMA_VERSION = 1
+# How a run may have ended, or be: those of result.json, then what the folder itself shows.
+ENDED = ("completed", "pruned", "failed", "stopped")
+RUNNING = "running"
+# No result, and nobody at work: its process was killed.
+UNFINISHED = "unfinished"
+# Not ours, or of a version that we do not know.
+FOREIGN = "foreign"
+BROKEN = "broken"
+
+# What is better if there is less of it. All else: if there is more.
+LESS_IS_BETTER = re.compile(r"loss|error|seconds|parameters|latency|bytes")
+# What makes a folder a run, as names in it.
+OF_A_RUN = [str(path) for path in (RunDir(Path()).config, RunDir(Path()).result)]
+# Folders that hold no runs.
+SKIPPED = {"winner", "figures", "tensorboard", "wandb", "mlruns"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory, as it was when it was read."""
+
+    folder: Path
+    # Of ENDED, or RUNNING, UNFINISHED, FOREIGN, BROKEN.
+    status: str
+    # Why it ended early, or what is wrong with its files.
+    reason: str | None = None
+    # As one would type them: `model` is the option chosen, `optimizer.lr` a value; lists stay lists.
+    settings: dict[str, Any] = field(default_factory=dict)
+    # What was measured: `val/accuracy`, ..., `parameters`, `seconds/total`, ...; of a running run, so far.
+    metrics: dict[str, float] = field(default_factory=dict)
+    # What it was judged by; the key of `metrics` that holds it. None: not known.
+    objective: str | None = None
+    # Whether the objective is better if it is greater.
+    maximize: bool = True
+    # When it began, seconds since 1970.
+    started: float = math.nan
+    # The rest of result.json: command, device, threads, git, versions, error.
+    facts: dict[str, Any] = field(default_factory=dict)
+    # The sweep that it is a trial of.
+    study: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what to call it: its folder, as typed from here."""
+        return shown(self.folder)
+
+    @property
+    def value(self) -> float | None:
+        """Return the objective's value, None if it is not known."""
+        return None if self.objective is None else self.metrics.get(self.objective)
+
+
+def find(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the run directories that `paths` stand for, in their order, none twice.
+
+    Args:
+        paths: each a run, a sweep, any folder above such, the `winner/` of a sweep, or a pattern (`multirun/*/3`).
+
+    Raises:
+        InputError: a path does not exist, or there is no run in any. Beside others a path may be without: a shell makes
+            `multirun/night/*` the sweep's own files, too.
+    """
+    found: dict[Path, None] = {}
+    empty = []
+    for path in paths:
+        folders = [Path(path)] if Path(path).exists() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207  a pattern may be absolute
+        if not folders:
+            raise InputError(f"{path}: there is no such folder; give a run, a sweep or a folder above them")
+        runs = [run for folder in folders for run in _below(folder)]
+        if not runs:
+            empty.append(path)
+        found |= dict.fromkeys(runs)
+    if not found and empty:
+        raise InputError(f"{empty[0]}: there is no run in it (no folder with .hydra/config.yaml or result.json)")
+    return list(found)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the run directories in `folder`, itself included; those of a sweep by number."""
+    if is_run(folder) or is_winner(folder):
+        yield folder.absolute()
+        return
+    seen: set[str] = set()
+
+    def walk(folder: str) -> Iterator[Path]:
+        try:
+            entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".") and entry.is_dir()]
+        except OSError:  # not to be entered: no reason to stop
+            return
+        for entry in sorted(entries, key=lambda entry: _natural(entry.name)):
+            if entry.name in SKIPPED:
+                continue
+            if entry.is_symlink():
+                real = os.path.realpath(entry.path)
+                if real in seen or os.path.realpath(folder).startswith(real):
+                    continue  # a link to a folder above would go round for ever
+                seen.add(real)
+            if any(_is_file(f"{entry.path}/{name}") for name in OF_A_RUN):
+                yield Path(entry.path)
+            else:
+                yield from walk(entry.path)
+
+    if folder.is_dir():
+        yield from walk(str(folder.absolute()))
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts `2` before `10`."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", name)]
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run directory, as it stands: it has a config of Hydra's or a result."""
+    return _is_file(RunDir(folder).config) or (_is_file(RunDir(folder).result) and not is_winner(folder))
+
+
+def is_winner(folder: Path) -> bool:
+    """Whether a folder is the `winner/` of a sweep."""
+    winner = WinnerDir(folder)
+    return _is_file(winner.config) and _is_file(winner.result)
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is a sweep directory of ours."""
+    return _is_file(SweepDir(folder).config) or _is_file(SweepDir(folder).summary)
+
+
+def _is_file(path: Path | str) -> bool:
+    # pathlib's raises in a folder that may not be entered
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def read(folder: Path) -> Run:
+    """Read one run directory or `winner/`; whatever is wrong with it becomes its status."""
+    return load([folder])[0]
+
+
+def load(folders: Iterable[Path], known: Mapping[Path, Run] | None = None) -> list[Run]:
+    """Read the runs in `folders`; `known` are those that need not be read again."""
+    runs = [run if (run := (known or {}).get(folder)) is not None else _read(folder) for folder in folders]
+    # Of all trials of a sweep the same.
+    parents = [run.folder.parent for run in runs]
+    directions = {parent: _direction(parent) for parent in set(parents) if is_sweep(parent)}
+    return [
+        replace(
+            run,
+            study=parent.name if parent in directions else None,
+            maximize=directions.get(parent, is_better_greater(run.objective or "")),
+        )
+        for run, parent in zip(runs, parents, strict=True)
+    ]
+
+
+def _read(folder: Path) -> Run:
+    run = RunDir(folder)
+    config = WinnerDir(folder).config if is_winner(folder) and not _is_file(run.config) else run.config
+    try:
+        started = (config if config.is_file() else run.result).stat().st_mtime
+        settings = read_settings(config, run.hydra)
+        if run.result.is_file():
+            return _ended(Run(folder, BROKEN, settings=settings, started=started), _json(run.result))
+        # `.lock` is there from the first moment of a run of ours.
+        if not run.lock.is_file():
+            what = "no result.json: made by something else, or by a version before it"
+            return Run(folder, FOREIGN, what, settings, started=started)
+        status = RUNNING if is_held(run.lock) else UNFINISHED
+        rows = curve(folder)
+        objective = _first(settings.get("objective"))
+        return Run(folder, status, None, settings, rows[-1] if rows else {}, objective, started=started)
+    except (InputError, OSError) as error:
+        return Run(folder, BROKEN, str(error))
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        return Run(folder, BROKEN, f"holds what no run writes ({error})")
+
+
+def _ended(run: Run, result: dict[str, Any]) -> Run:
+    """Return `run` with what its result.json says."""
+    version, status = result.get("schema_version"), result.get("status")
+    if version != SCHEMA_VERSION or status not in ENDED:
+        what = f"result.json is not of a kind known here (schema_version {version!r}, status {status!r})"
+        return replace(run, status=FOREIGN, reason=what)
+    metrics = _numbers(result.get("metrics")) | _numbers({"parameters": result.get("parameters")})
+    metrics |= {f"seconds/{phase}": seconds for phase, seconds in _numbers(result.get("seconds")).items()}
+    objectives = result.get("objectives") or [result.get("objective")]
+    named = {}
+    for number, objective in enumerate(entry for entry in objectives if isinstance(entry, dict)):
+        if objective.get("name") is None and objective.get("value") is None:
+            continue  # its process died before it could say
+        # Apps of other kinds return a number without a name.
+        name = objective.get("name") or ("objective" if len(objectives) == 1 else f"objective {number + 1}")
+        named[str(name)] = objective.get("value")
+    metrics |= _numbers(named)
+    error = result.get("error")
+    reason = result.get("reason")
+    if isinstance(error, dict) and error.get("message"):
+        reason = f"{reason or error.get('type')}: {str(error['message']).splitlines()[0]}"
+    known = ("metrics", "seconds", "parameters", "objective", "objectives", "status", "reason", "schema_version")
+    facts = {key: value for key, value in result.items() if key not in known}
+    first = next(iter(named), None) or _first(run.settings.get("objective"))
+    reason = None if reason is None else str(reason)
+    return replace(run, status=status, reason=reason, metrics=metrics, objective=first, facts=facts)
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of metrics.csv, one an evaluation; a row that was cut short is left out.
+
+    Raises:
+        InputError: the file is not readable.
+    """
+    path = RunDir(folder).metrics
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    read = [{name: number for name, text in row.items() if (number := _number(text)) is not None} for row in rows]
+    width = max(map(len, read), default=0)
+    return [row for row in read if len(row) == width and row]
+
+
+def read_settings(config: Path, hydra: Path) -> dict[str, Any]:
+    """Return a composed config as one would type it: dotted keys, and the option chosen for each group.
+
+    Raises:
+        InputError: a file of it is no YAML.
+    """
+    if not config.is_file():
+        return {}
+    composed = _yaml(config)
+    choices = _choices(hydra) if hydra.is_file() else {}
+    flat: dict[str, Any] = {}
+    for key, value in composed.items():
+        flat |= _flattened(str(key), value)
+    for group in choices:
+        flat.pop(f"{group}._target_", None)  # the choice says it
+    return choices | flat
+
+
+def _flattened(key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {key: value}
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        flat |= _flattened(f"{key}.{name}", item)
+    return flat
+
+
+def _choices(hydra: Path) -> dict[str, Any]:
+    """Return the app's groups with the option chosen, from Hydra's own settings."""
+    text = hydra.read_text(encoding="utf-8", errors="replace")
+    # A few lines of two hundred: parsing all of them would be most of the time that reading a run takes.
+    block = re.search(r"^    choices:\n((?:      .*\n)+)", text, re.MULTILINE)
+    if block is None:
+        found = _yaml(hydra).get("hydra", {})
+        for key in ("runtime", "choices"):
+            found = found.get(key, {}) if isinstance(found, dict) else {}
+    else:
+        found = _yaml(hydra, block[1])
+    return {str(group): option for group, option in found.items() if option and not str(group).startswith("hydra/")}
+
+
+def _yaml(path: Path, text: str | None = None) -> dict[str, Any]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where it was built
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8") if text is None else text, loader)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is no config (it holds no keys)")
+    return found
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is no result (it holds no keys)")
+    return found
+
+
+def _numbers(values: Any) -> dict[str, float]:
+    """Return those entries of `values` that are finite numbers."""
+    entries = values.items() if isinstance(values, dict) else ()
+    return {str(name): number for name, value in entries if (number := _number(value)) is not None}
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _first(objective: Any) -> str | None:
+    names = objective if isinstance(objective, list) else [objective]
+    return str(names[0]) if names and names[0] else None
+
+
+def is_better_greater(name: str) -> bool:
+    """Whether a metric of this name is better if it is greater: accuracy is, loss and seconds are not."""
+    return LESS_IS_BETTER.search(name) is None
+
+
+def _direction(sweep: Path) -> bool:
+    """Whether a sweep maximizes its (first) objective; where it does not say, it does not, as Optuna."""
+    direction = summary(sweep).get("direction")
+    return (direction[0] if isinstance(direction, list) and direction else direction) == "maximize"
+
+
+def summary(sweep: Path) -> dict[str, Any]:
+    """Return the summary.json of a sweep; nothing if there is none that can be read."""
+    try:
+        return _json(SweepDir(sweep).summary)
+    except InputError:
+        return {}

@@ -1,0 +1,231 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from filelock import FileLock
+
+from inksweep import runs
+from inksweep.errors import InputError
+from inksweep.runs import Run
+
+CONFIG = {
+    "model": {"_target_": "inksweep.models.MLP", "hidden": [256, 128]},
+    "optimizer": {"_target_": "torch.optim.SGD", "lr": 1e-05},
+    "objective": "val/accuracy",
+    "seed": 1,
+}
+RESULT = {
+    "schema_version": 1,
+    "status": "completed",
+    "reason": None,
+    "objective": {"name": "val/accuracy", "value": 0.97},
+    "metrics": {"val/accuracy": 0.97, "test/accuracy": 0.96},
+    "seconds": {"train": 4.0, "total": 5.5},
+    "parameters": 1000,
+    "threads": 2,
+    "error": None,
+}
+HYDRA = {
+    "hydra": {"runtime": {"choices": {"model": "mlp", "optimizer": "sgd", "experiment": None, "hydra/launcher": "x"}}}
+}
+
+
+def make(folder: Path, result: object = RESULT, config: object = CONFIG, hydra: object = HYDRA) -> Path:
+    """A run directory; of what is None there is no file, a string is written as it stands."""
+    (folder / ".hydra").mkdir(parents=True)
+    for name, content, dump in (
+        ("result.json", result, json.dumps),
+        (".hydra/config.yaml", config, yaml.safe_dump),
+        (".hydra/hydra.yaml", hydra, yaml.safe_dump),
+    ):
+        if content is not None:
+            (folder / name).write_text(content if isinstance(content, str) else dump(content))
+    return folder
+
+
+def test_a_run_is_read_as_it_would_be_typed(tmp_path: Path) -> None:
+    run = runs.read(make(tmp_path / "run"))
+    assert (run.status, run.reason, run.study) == ("completed", None, None)
+    # the option chosen stands for `_target_`; Hydra's own groups and those without an option are no settings
+    assert run.settings == {
+        "model": "mlp", "model.hidden": [256, 128], "optimizer": "sgd", "optimizer.lr": 1e-05,
+        "objective": "val/accuracy", "seed": 1,
+    }  # fmt: skip
+    assert run.metrics == {
+        "val/accuracy": 0.97, "test/accuracy": 0.96, "parameters": 1000, "seconds/train": 4.0, "seconds/total": 5.5,
+    }  # fmt: skip
+    assert (run.objective, run.value, run.maximize) == ("val/accuracy", 0.97, True)
+    assert run.facts["threads"] == 2
+
+
+def test_hydras_own_file_gives_the_choices_wherever_they_stand_in_it(tmp_path: Path) -> None:
+    # as Hydra writes it: the block is cut out of the text
+    written = yaml.safe_dump(HYDRA, default_flow_style=False)
+    # another style of the same: it is parsed as a whole
+    for number, text in enumerate((written, json.dumps(HYDRA))):
+        assert runs.read(make(tmp_path / str(number), hydra=text)).settings["model"] == "mlp"
+
+
+def test_without_the_choices_the_target_stays(tmp_path: Path) -> None:
+    assert runs.read(make(tmp_path / "run", hydra=None)).settings["model._target_"] == "inksweep.models.MLP"
+
+
+def test_several_objectives_are_metrics_and_the_first_is_the_objective(tmp_path: Path) -> None:
+    several = [{"name": "val/loss", "value": 0.1}, {"name": "parameters", "value": 7}]
+    run = runs.read(make(tmp_path / "run", RESULT | {"objectives": several}))
+    assert (run.objective, run.value, run.maximize) == ("val/loss", 0.1, False)
+    assert run.metrics["parameters"] == 7
+
+
+def test_an_objective_without_a_name_is_called_objective_and_its_sweep_says_where_it_goes(tmp_path: Path) -> None:
+    anonymous = RESULT | {"objective": {"name": None, "value": 3.5}}
+    for direction, maximize in (("minimize", False), ("maximize", True), (["maximize", "minimize"], True)):
+        sweep = tmp_path / str(direction)
+        folder = make(sweep / "0", anonymous)
+        (sweep / "summary.json").write_text(json.dumps({"direction": direction}))
+        run = runs.read(folder)
+        assert (run.objective, run.value, run.maximize, run.study) == ("objective", 3.5, maximize, sweep.name)
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        ({"type": "ValueError", "message": "no\nsuch", "traceback": "..."}, "ValueError: no"),
+        (None, "ValueError"),
+    ],
+)
+def test_a_failed_run_says_why_in_a_line(tmp_path: Path, error: object, expected: str) -> None:
+    failed = RESULT | {"status": "failed", "reason": "ValueError", "error": error, "metrics": {}}
+    run = runs.read(make(tmp_path / "run", failed))
+    assert (run.status, run.reason) == ("failed", expected)
+
+
+def test_numbers_that_are_none_are_no_metrics(tmp_path: Path) -> None:
+    odd = RESULT | {"metrics": {"a": None, "b": "x", "c": float("nan"), "d": True, "e": 2}, "seconds": None}
+    run = runs.read(make(tmp_path / "run", odd))
+    assert run.metrics == {"e": 2, "parameters": 1000, "val/accuracy": 0.97}
+
+
+# What is wrong with a folder is its status; the message names the file.
+@pytest.mark.parametrize(
+    "files, status, said",
+    [
+        ({"result": "{"}, "broken", "result.json: cannot be read"),
+        ({"result": ""}, "broken", "result.json: cannot be read"),
+        ({"result": [1]}, "broken", "result.json: is no result"),
+        ({"config": "a: [1"}, "broken", "config.yaml: cannot be read"),
+        ({"config": "just words"}, "broken", "config.yaml: is no config"),
+        ({"hydra": "a: [1"}, "broken", "hydra.yaml: cannot be read"),
+        ({"result": {"accuracy": 0.9}}, "foreign", "schema_version None"),
+        ({"result": RESULT | {"schema_version": 99}}, "foreign", "schema_version 99"),
+        ({"result": RESULT | {"status": "great"}}, "foreign", "'great'"),
+        ({"result": None}, "foreign", "no result.json"),
+    ],
+)
+def test_broken_and_foreign_folders_have_a_status(tmp_path: Path, files: dict, status: str, said: str) -> None:
+    run = runs.read(make(tmp_path / "run", **files))
+    assert run.status == status
+    assert said in run.reason
+
+
+def test_an_unreadable_file_is_broken(tmp_path: Path) -> None:
+    folder = make(tmp_path / "run")
+    (folder / "result.json").unlink()
+    (folder / "result.json").symlink_to(tmp_path)  # a folder where a file should be
+    assert runs.read(folder).status in ("broken", "foreign")
+    (folder / "result.json").unlink()
+    (folder / "result.json").write_bytes(b"\xff\xfe\x00")
+    assert runs.read(folder).status == "broken"
+
+
+def test_without_a_result_the_lock_tells_a_running_run_from_a_killed_one(tmp_path: Path) -> None:
+    folder = make(tmp_path / "run", result=None)
+    (folder / ".lock").touch()
+    (folder / "metrics.csv").write_text("epoch,val/accuracy\n1,0.8\n2,0.9\n3,0.")
+    assert runs.read(folder).status == "unfinished"
+    with FileLock(folder / ".lock"):
+        running = runs.read(folder)
+    assert (running.status, running.objective) == ("running", "val/accuracy")
+    assert running.metrics["val/accuracy"] == 0.0  # the last row as it stands: 0.
+
+
+def test_a_row_that_was_cut_short_is_left_out_of_the_curve(tmp_path: Path) -> None:
+    folder = make(tmp_path / "run")
+    (folder / "metrics.csv").write_text("epoch,val/loss,val/accuracy\n1,0.5,0.8\n2,0.4,0.9\n3,0.")
+    assert runs.curve(folder) == [
+        {"epoch": 1, "val/loss": 0.5, "val/accuracy": 0.8},
+        {"epoch": 2, "val/loss": 0.4, "val/accuracy": 0.9},
+    ]
+
+
+def test_a_curve_that_is_no_text_is_named(tmp_path: Path) -> None:
+    folder = make(tmp_path / "run")
+    assert runs.curve(folder) == []
+    (folder / "metrics.csv").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(InputError, match=r"metrics\.csv: cannot be read"):
+        runs.curve(folder)
+
+
+class TestFind:
+    @pytest.fixture
+    def tree(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        for name in ("outputs/day/one", "multirun/night/2", "multirun/night/10", "multirun/day/0"):
+            make(tmp_path / name)
+        winner = tmp_path / "multirun/night/winner"
+        winner.mkdir()
+        (winner / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+        (winner / "result.json").write_text(json.dumps(RESULT))
+        (tmp_path / "empty").mkdir()
+        monkeypatch.chdir(tmp_path)
+        return tmp_path
+
+    def names(self, *paths: str) -> list[str]:
+        return [str(folder.relative_to(Path.cwd())) for folder in runs.find(paths)]
+
+    def test_a_run_a_sweep_and_a_folder_above(self, tree: Path) -> None:
+        assert self.names("outputs/day/one") == ["outputs/day/one"]
+        # by number, and the copy in winner/ is no further run
+        assert self.names("multirun/night") == ["multirun/night/2", "multirun/night/10"]
+        assert self.names(".") == [
+            "multirun/day/0", "multirun/night/2", "multirun/night/10", "outputs/day/one",
+        ]  # fmt: skip
+
+    def test_patterns_and_repetitions(self, tree: Path) -> None:
+        assert self.names("multirun/*/0", "multirun/day") == ["multirun/day/0"]
+
+    def test_a_winner_is_a_run_when_it_is_named(self, tree: Path) -> None:
+        (folder,) = runs.find(["multirun/night/winner"])
+        run = runs.read(folder)
+        assert (run.status, run.value) == ("completed", 0.97)
+        assert run.settings["optimizer.lr"] == 1e-05
+
+    def test_links_are_followed_but_not_round_and_round(self, tree: Path) -> None:
+        (tree / "elsewhere").mkdir()
+        make(tree / "elsewhere/far/0")
+        (tree / "multirun/linked").symlink_to(tree / "elsewhere/far")
+        (tree / "multirun/loop").symlink_to(tree)
+        assert self.names("multirun").count("multirun/linked/0") == 1
+        assert len(self.names("multirun")) == 4
+
+    @pytest.mark.parametrize(
+        "path, said", [("nowhere", "no such folder"), ("no*", "no such folder"), ("empty", "no run")]
+    )
+    def test_a_path_without_runs_is_named(self, tree: Path, path: str, said: str) -> None:
+        with pytest.raises(InputError, match=f"{path[:2]}.*{said}"):
+            runs.find([path])
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may enter everything")
+    def test_a_folder_that_may_not_be_entered_does_not_stop_the_rest(self, tree: Path) -> None:
+        (tree / "multirun/day").chmod(0)
+        assert self.names("multirun") == ["multirun/night/2", "multirun/night/10"]
+
+
+def test_metrics_know_where_they_should_go() -> None:
+    assert runs.is_better_greater("test/accuracy")
+    assert not any(map(runs.is_better_greater, ("val/loss", "seconds/train", "parameters")))
+
+
+def test_a_run_without_an_objective_has_no_value() -> None:
+    assert Run(Path("x"), "foreign").value is None

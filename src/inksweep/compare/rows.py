@@ -1,0 +1,154 @@
+"""Runs as rows: what each is called, the value of any key, and which settings tell them apart."""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from inksweep.errors import InputError, nearest
+from inksweep.paths import shown
+from inksweep.runs import BROKEN, FOREIGN, Run
+
+# What a lookup returns for a key that a run does not have.
+ABSENT: Any = object()
+# Those whose files say little; they end every table.
+UNREADABLE = (FOREIGN, BROKEN)
+# Where a run finds its data and what it writes beside its result; the data set's own facts, which `data` stands for.
+# They never get a column of themselves; --columns shows them.
+SAYS_NOTHING = re.compile(
+    r"data\.(root|npm|name|classes|source\..+|checksums\..+)"
+    r"|trainer\.(resume|keep_checkpoint)|figures|tracker(\..+)?|.*\._target_"
+)
+# These too, unless they differ between runs of one data set.
+OF_THE_DATA_SET = re.compile(r"data\.(train_images|test_images|size|transpose|fit|mean|std)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run, and what the table calls it."""
+
+    run: Run
+    name: str
+    # The name without what all have in common.
+    label: str
+
+    def get(self, key: str) -> Any:
+        """Return the value of a key: a word of OWN, a setting, a metric, or something else in result.json."""
+        if key in OWN:
+            return OWN[key](self)
+        for values in (self.run.settings, self.run.metrics):
+            if key in values:
+                return values[key]
+        return _fact(self.run.facts, key)
+
+
+# What a run has beside settings, metrics and what result.json holds.
+OWN: Mapping[str, Callable[[Row], Any]] = {
+    "run": lambda row: int(row.label) if row.label.isdecimal() else row.label,
+    "status": lambda row: row.run.status,
+    "reason": lambda row: ABSENT if row.run.reason is None else row.run.reason,
+    "study": lambda row: ABSENT if row.run.study is None else row.run.study,
+    # Of a running one: so far.
+    "seconds": lambda row: row.run.metrics.get("seconds/total", row.run.metrics.get("seconds", ABSENT)),
+    "started": lambda row: ABSENT if math.isnan(row.run.started) else _moment(row.run.started),
+}
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+
+
+def _fact(facts: Mapping[str, Any], key: str) -> Any:
+    """Return what result.json has under a dotted key: `device`, `git.sha`."""
+    found: Any = facts
+    for part in (key,) if key in facts else key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return ABSENT
+        found = found[part]
+    return found
+
+
+def labelled(found: Sequence[Run]) -> tuple[str, list[Row]]:
+    """Return the folder that all runs lie in, as typed from here, and the runs with their names in it."""
+    parent = cache(lambda folder: str(shown(folder)))  # one look at the disk a sweep, not a run
+    names = [os.path.normpath(f"{parent(run.folder.parent)}/{run.folder.name}") for run in found]
+    try:
+        place = os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120  names, thousands of them
+    except ValueError:  # here and elsewhere
+        place = ""
+    cut = len(place) + 1 if place and place != os.sep else len(place)
+    return place, [Row(run, name, name[cut:]) for run, name in zip(found, names, strict=True)]
+
+
+class Keys:
+    """The keys that some rows have, in a good order: groups first, then as in the configs."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.settings = merged(row.run.settings for row in rows)
+        self.metrics = merged(row.run.metrics for row in rows)
+        self.rows = rows
+
+    def all(self) -> list[str]:
+        """Return every key but those of result.json that are nested."""
+        return [*OWN, *self.settings, *self.metrics, *merged(row.run.facts for row in self.rows)]
+
+    def need(self, option: str, key: str, more: Iterable[str] = ()) -> None:
+        """Raise InputError unless some row has `key`, or it is one of `more`."""
+        if key in (*OWN, *more) or key in self.settings or key in self.metrics:
+            return
+        if all(row.get(key) is ABSENT for row in self.rows):
+            hint = nearest(key, [*self.all(), *more])
+            raise InputError(f"{option} {key}: none of these runs has such a setting or metric{hint}")
+
+
+def merged(lists: Iterable[Iterable[str]]) -> list[str]:
+    """Return all words of some lists, each where it stands in the first list that has it: behind its neighbour."""
+    order: list[str] = []
+    known: set[str] = set()
+    for words in lists:
+        before = None
+        for word in words:
+            if word not in known:
+                known.add(word)
+                order.insert(0 if before is None else order.index(before) + 1, word)
+            before = word
+    return order
+
+
+def differing(rows: Sequence[Row], order: Sequence[str]) -> list[str]:
+    """Return the settings that have different values among those rows that have them at all."""
+    readable = [row.run.settings for row in rows if row.run.status not in UNREADABLE]
+    every = readable or [row.run.settings for row in rows]
+    keys = [key for key in order if not SAYS_NOTHING.fullmatch(key) and _differs(key, every)]
+    return [key for key in keys if not (OF_THE_DATA_SET.fullmatch(key) and _implied(key, "data", every))]
+
+
+def _differs(key: str, every: Iterable[Mapping[str, Any]]) -> bool:
+    values = [settings[key] for settings in every if key in settings]
+    if not values or values.count(values[0]) < len(values):
+        return bool(values)
+    # To Python, true is 1.
+    return values[0] in (0, 1) and len({isinstance(value, bool) for value in values}) > 1
+
+
+def _implied(key: str, group: str, every: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the option chosen for `group` settles the value of `key`."""
+    options: dict[Any, list[Mapping[str, Any]]] = {}
+    for settings in every:
+        options.setdefault(str(settings.get(group)), []).append(settings)
+    return not any(_differs(key, same) for same in options.values())
+
+
+def weight(key: str, rows: Sequence[Row]) -> float:
+    """Return how much it matters to see a setting: a group most, what its group's option settles least."""
+    every = [row.run.settings for row in rows]
+    group, dot, _ = key.partition(".")
+    if not dot and any(isinstance(settings.get(key), str) for settings in every):
+        return 1e6
+    if dot and _differs(group, every) and _implied(key, group, every):
+        return 0
+    return len({str(settings[key]) for settings in every if key in settings})

@@ -1,0 +1,1 @@
+"""Two runs side by side: what differs, whether it may be chance, and the pictures they disagree on."""

@@ -22,11 +22,11 @@ pytestmark = pytest.mark.full
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "any_hydra_app"
 # A command that the README gains or loses, or that moves, shows here.
-INSTALL, SINGLE, GRID, SEARCH, NIGHT, TARGET, WIDE, DASHBOARD = (
+INSTALL, SINGLE, GRID, SEARCH, NIGHT, TARGET, WIDE, COMPARE, REPORT = (
     shlex.split(line, comments=True)
     for line in re.findall(r"```\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.DOTALL)[0].splitlines()
 )
-assert INSTALL == ["pip", "install", "inksweep"]
+assert INSTALL == ["pip", "install", "inksweep[report]"]
 STEPS = yaml.safe_load((EXAMPLE / "conf" / "config.yaml").read_text())["steps"]
 
 
@@ -49,6 +49,13 @@ def run(app, command):
         process.kill()
     assert code == 0, (app / "stderr.txt").read_text()
     return (app / "stdout.txt").read_text()
+
+
+def words(app, command):
+    """What a command of `inksweep` prints."""
+    assert command[0] == "inksweep"
+    typed = [sys.executable, "-m", *command]
+    return subprocess.run(typed, cwd=app, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def summary(sweep):
@@ -136,8 +143,13 @@ def test_killed_and_typed_again_it_goes_on(app):
     again = re.search(r"^python app\.py .*$", (sweep / "winner" / "README.md").read_text(), re.MULTILINE)
     assert again is not None
     assert set(shlex.split(again[0])[2:]) == {f"{key}={value}" for key, value in best.params.items()}
-    # What the README's last command opens; the folder has no other name for it.
-    assert ["optuna-dashboard", str((sweep / "study.journal").relative_to(app))] == DASHBOARD
+    # What the README's last commands show.
+    table = words(app, COMPARE)
+    assert re.search(rf"^★ {best.number} +completed ", table, re.MULTILINE), table
+    assert f"{len(complete)} of {len(after)} runs: {len(complete)} completed" in table
+    page = sweep / "report.html"
+    assert str(page.relative_to(app)) in words(app, REPORT)
+    assert f"trial {best.number}" in page.read_text().lower()
 
 
 def stamps(folder):

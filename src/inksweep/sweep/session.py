@@ -21,7 +21,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial
 
 from inksweep.paths import SweepDir, held, shown
-from inksweep.sweep import definition, launchers, points, pruner, rehearsal, sampler, storage, watch, winner
+from inksweep.sweep import definition, launchers, page, points, pruner, rehearsal, sampler, storage, watch, winner
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target
 from inksweep.sweep.launcher import SlotsLauncher
@@ -78,7 +78,7 @@ def run(
     with _joined(sweep, address):
         study = open_study(address, conf.directions)
         check_space(study, space)
-        is_same = definition.check(study, search, conf.on_mismatch.value)
+        is_same = definition.check(study, search, conf.on_mismatch.value, conf.unrelated)
         owner = Owner(study, sweep, address)
         study.pruner = prune
         existing = len(study.get_trials(deepcopy=False))
@@ -96,10 +96,16 @@ def run(
             report.write()
             slots = _slots(launcher_for(config), conf.n_jobs, serial, sweep, owner)
             engine = Engine(ledger, space, slots, sweep, rules, owner, report.update, alone=address.exclusive)
+            in_haste = False
             try:
                 _search(engine, report, visible=not serial)
+            except EndNow:
+                in_haste = True
+                raise
             finally:
-                _conclude(study, sweep, address, rules, engine.stop_reason or "error")
+                _conclude(study, sweep, rules, engine.stop_reason or "error")
+                if not in_haste and page.is_wanted(conf.report, ledger.seconds):
+                    page.write(sweep, address)
 
 
 def _search(engine: Engine, report: Report, visible: bool) -> None:
@@ -223,7 +229,7 @@ def _greet(study: Study, rules: Rules, lost: list[int]) -> None:
     log.info("sweep %s: %d of %d trials are done", study.study_name, len(finished(study)), rules.n_trials)
 
 
-def _conclude(study: Study, sweep: SweepDir, address: Address, rules: Rules, reason: str) -> None:
+def _conclude(study: Study, sweep: SweepDir, rules: Rules, reason: str) -> None:
     """Save the winner; say why the sweep ended, which trial won, and where everything is."""
     why = {
         "target": f"the target is reached: {rules.target} of the best trial",
@@ -242,8 +248,7 @@ def _conclude(study: Study, sweep: SweepDir, address: Address, rules: Rules, rea
             log.info("Pareto front: trials %s", ", ".join(str(trial.number) for trial in front(study)))
         _announce(study, sweep, best)
     log.info("everything: %s", shown(sweep.root))
-    stored = shown(sweep.journal) if address.url is None else without_password(address.url)
-    log.info("look at it: optuna-dashboard %s", shlex.quote(stored))
+    log.info("look at it: inksweep compare %s", shlex.quote(shown(sweep.root)))
 
 
 def _announce(study: Study, sweep: SweepDir, best: FrozenTrial) -> None:

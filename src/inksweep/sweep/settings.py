@@ -170,8 +170,13 @@ class InksweepSweeperConf(OptunaSweeperConf):
     warm_start_best: int = 5
     # If the search space, objective or base configuration is not that which the study began with.
     on_mismatch: OnMismatch = OnMismatch["error"]
+    # Parts of the base configuration that change no result: they may differ from one start to the next.
+    unrelated: list[str] = field(default_factory=list)
     # Print space, first points and an estimate of the time; write nothing.
     dry_run: bool = False
+    # Write report.html when the sweep ends, if the extra `report` is installed; null: unless all trials together took
+    # less than ten seconds.
+    report: bool | None = None
     # Parameter -> distribution, or a value for all trials.
     params: dict[str, Any] | None = None
     # Parameter -> one of its values -> what is searched, or set, only while it has that value.

@@ -1,0 +1,1 @@
+"""A sweep in one page: what is in its study and folders, drawn."""

@@ -1,0 +1,303 @@
+"""What a report says of a sweep, as plain data: read from its study and its folders, drawn elsewhere."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial
+
+from inksweep import predictions, runs
+from inksweep.errors import InputError
+from inksweep.paths import RunDir, SweepDir, is_held
+from inksweep.report.quantity import Quantity, quantity
+from inksweep.report.slots import Stretch, Timeline, timeline
+from inksweep.report.trials import (
+    STATES,
+    Trial,
+    curve_over_epochs,
+    curve_over_reports,
+    measured,
+    mend_ends,
+    objective_names,
+    read_trial,
+)
+from inksweep.sweep import stored
+from inksweep.sweep.study import front, incumbent
+from inksweep.sweep.winner import command as training_command
+
+RUNNING, ENDED, KILLED = "running", "ended", "killed"
+
+
+@dataclass(frozen=True)
+class Target:
+    """When the best trial is good enough."""
+
+    quantity: Quantity
+    value: float
+    maximize: bool
+
+    def reached(self, value: float | None) -> bool:
+        """Whether `value` is better than the target."""
+        return value is not None and (value > self.value if self.maximize else value < self.value)
+
+    def __str__(self) -> str:
+        return f"{self.quantity.label} {'above' if self.maximize else 'below'} {self.quantity.text(self.value)}"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best trial by the first objective, with what its folder holds."""
+
+    trial: Trial
+    # Trains it again; None: not known here.
+    command: str | None
+    # `model.pt` and so on, on this machine.
+    folder: Path | None
+    facts: dict[str, Any]
+    # Which trained it, how many weights it has, ...; from result.json.
+    measured: dict[str, float]
+    classes: list[str]
+    # How often class `row` of the test split was answered with class `column`; None: not known, and why.
+    confusion: list[list[int]] | None
+    no_confusion: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A sweep at one moment."""
+
+    folder: Path
+    name: str
+    # RUNNING, ENDED or KILLED.
+    status: str
+    # As in summary.json: target, n_trials, ...; None: it runs, or was killed.
+    stop_reason: str | None
+    objectives: list[Quantity]
+    maximize: list[bool]
+    target: Target | None
+    n_trials: int | None
+    # All of the study, in order of their number.
+    trials: list[Trial]
+    best: Trial | None
+    # Of several objectives, those that no other beats; else the best.
+    front: list[Trial]
+    winner: Winner | None
+    timeline: Timeline
+    # What the curves are drawn over: `epoch` or `report`.
+    curve_axis: str
+    settings: dict[str, Any]
+    taken: datetime
+    # In memory or not: only for what draws.
+    study: Study = field(repr=False)
+
+    @property
+    def sentence(self) -> str:
+        """Return how it stands, or why it ended, in a sentence with the numbers."""
+        return _sentence(self)
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """Return how many trials are in each state that occurs."""
+        counted = Counter(trial.state for trial in self.trials)
+        return {state: counted[state] for state in STATES if counted[state]}
+
+    @property
+    def finished(self) -> int:
+        """Return how many trials have ended and count."""
+        return sum(trial.counts and trial.state not in ("running", "waiting") for trial in self.trials)
+
+    @property
+    def started(self) -> datetime | None:
+        """Return when its first trial began."""
+        return min((trial.started for trial in self.trials if trial.started), default=None)
+
+    @property
+    def trials_s(self) -> float:
+        """Return the time of all trials together, in seconds."""
+        return sum(trial.seconds or 0.0 for trial in self.trials)
+
+    @property
+    def targeted(self) -> float | None:
+        """Return what the best trial has of the target's metric."""
+        return None if self.best is None or self.target is None else measured(self.best, self.target.quantity.name)
+
+    @property
+    def command(self) -> str:
+        """Return what was typed."""
+        return str(self.settings.get("command", ""))
+
+    @property
+    def sampler(self) -> str:
+        """Return the name of the sampler's class."""
+        return _class_name(self.settings["sweeper"].get("sampler"), "TPESampler")
+
+    @property
+    def pruner(self) -> str:
+        """Return the name of the pruner's class."""
+        return _class_name(self.settings["sweeper"].get("pruner"), "none")
+
+
+def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
+    """Read all that a report on one sweep says.
+
+    Args:
+        folder: the sweep directory.
+        study: its study.
+        settings: what its sweep.yaml holds.
+    """
+    now = datetime.now()
+    frozen = study.get_trials(deepcopy=False)
+    sweep, sweeper = SweepDir(folder), settings["sweeper"]
+    names = objective_names(sweep, frozen, len(study.directions))
+    rows = {trial.number: curve_over_epochs(sweep.trial(trial.number).root, names[0]) for trial in frozen}
+    # Epochs say more than numbers of reports; but all curves must have the same axis.
+    by_epoch = all(rows[trial.number] for trial in frozen if trial.intermediate_values) and any(rows.values())
+    lines = {trial.number: rows[trial.number] if by_epoch else curve_over_reports(trial) for trial in frozen}
+    trials = mend_ends([read_trial(sweep, trial, lines[trial.number]) for trial in frozen], sweep)
+    columns = zip(*(trial.values for trial in trials if trial.values), strict=True)
+    values = [*columns] or [()] * len(names)
+    objectives = [quantity(name, column) for name, column in zip(names, values, strict=True)]
+    maximize = [direction is StudyDirection.MAXIMIZE for direction in study.directions]
+    target = _target(sweeper.get("target"), objectives[0], maximize[0])
+    best = incumbent(study)
+    summary = runs.summary(folder)
+    status = _status(sweep, sweeper.get("storage") is not None, summary, trials)
+    n_trials = sweeper.get("n_trials")
+    return Facts(
+        folder=folder.resolve(),
+        name=study.study_name,
+        status=status,
+        stop_reason=summary.get("stop_reason") if status == ENDED else None,
+        objectives=objectives,
+        maximize=maximize,
+        target=target,
+        n_trials=int(n_trials) if n_trials else None,
+        trials=trials,
+        best=None if best is None else trials[best.number],
+        front=[trials[trial.number] for trial in front(study)],
+        winner=None if best is None else _winner(sweep, best, trials[best.number], settings),
+        timeline=timeline([_stretch(trial, now) for trial in trials if _took_a_slot(trial)]),
+        curve_axis="epoch" if by_epoch else "report",
+        settings=settings,
+        taken=now,
+        study=study,
+    )
+
+
+def _took_a_slot(trial: Trial) -> bool:
+    return trial.owner is not None and trial.started is not None and not trial.is_copy
+
+
+def _stretch(trial: Trial, now: datetime) -> Stretch:
+    assert trial.started is not None
+    name = f"{trial.host or 'unknown machine'}, slot {trial.slot}"
+    return Stretch(str(trial.owner), name, trial.number, trial.started, trial.ended or now)
+
+
+def _target(target: Any, objective: Quantity, maximize: bool) -> Target | None:
+    if not isinstance(target, dict) or target.get("value") is None:
+        return None
+    metric, direction = target.get("metric"), target.get("direction")
+    maximize = direction == "maximize" if direction is not None else metric is not None or maximize
+    return Target(quantity(metric) if metric else objective, float(target["value"]), maximize)
+
+
+def _status(sweep: SweepDir, shared: bool, summary: dict[str, Any], trials: Iterable[Trial]) -> str:
+    """Return whether the sweep runs, has ended, or was killed."""
+    at_work = any(trial.state == "running" for trial in trials)
+    if summary.get("stop_reason") is not None and not (shared and at_work):
+        return ENDED
+    if not shared:
+        return RUNNING if is_held(sweep.lock) else KILLED
+    # Other machines may be at work, and cannot be asked: they are believed.
+    owners = sweep.owner_lock("x").parent
+    alive = owners.is_dir() and any(is_held(lock) for lock in owners.iterdir())
+    return RUNNING if alive or at_work else KILLED
+
+
+def _sentence(facts: Facts) -> str:
+    of = f"{facts.finished} of {facts.n_trials}" if facts.n_trials else str(facts.finished)
+    if facts.status == RUNNING:
+        now = sum(trial.state == "running" for trial in facts.trials)
+        return (
+            f"It is running: {of} trials are done, {now} {'runs' if now == 1 else 'run'} now. {_missed(facts)}".strip()
+        )
+    sweeper = facts.settings["sweeper"]
+    if facts.status == KILLED:
+        return f"Its process ended without a word: {of} trials are done. The same command goes on where it was."
+    why = {
+        "target": f"It stopped because its best trial reached the target: {_reached(facts)}.",
+        "n_trials": f"It ended because all {facts.n_trials} trials are done. {_missed(facts)}",
+        "timeout": f"It stopped because its time was over ({sweeper.get('timeout_s')} s), with {of} trials done; the "
+        "same command goes on.",
+        "failures": f"It gave up because too many trials failed, with {of} trials done; the reasons stand below.",
+        "interrupted": f"It was interrupted with {of} trials done; the same command goes on where it was.",
+        "error": f"It stopped because of an error, with {of} trials done; its log says which.",
+    }
+    return why.get(str(facts.stop_reason), f"It ended ({facts.stop_reason}).").strip()
+
+
+def _reached(facts: Facts) -> str:
+    target = facts.target
+    if target is None:  # it had one, and was begun anew without
+        return "see its log"
+    word = "above" if target.maximize else "below"
+    return (
+        f"{target.quantity.label} {target.quantity.text(facts.targeted)}, {word} {target.quantity.text(target.value)}"
+    )
+
+
+def _missed(facts: Facts) -> str:
+    """Return how far the target is; nothing if there is none, or nothing to compare."""
+    if facts.target is None or facts.best is None or facts.targeted is None:
+        return ""
+    if facts.target.reached(facts.targeted):
+        return f"The target is reached: {_reached(facts)}."
+    return (
+        f"The target, {facts.target}, is not reached: the best trial has {facts.target.quantity.text(facts.targeted)}."
+    )
+
+
+def _winner(sweep: SweepDir, best: FrozenTrial, trial: Trial, settings: dict[str, Any]) -> Winner:
+    folder = next((place for place in (trial.folder, sweep.winner.root) if place is not None and place.is_dir()), None)
+    if folder is None:
+        why = f"The winner's folder is not on this machine (it ran on {trial.host or 'an unknown one'})."
+        return Winner(trial, None, None, {}, {}, [], None, why)
+    run = runs.read(folder)
+    classes = run.settings.get("data.classes")
+    classes = [str(name) for name in classes] if isinstance(classes, list) else []
+    typed = shlex.split(str(settings.get("command") or "python app.py"))
+    program = typed[1] if len(typed) > 1 else "app.py"
+    command = training_command(sweep, best, program) if trial.folder is not None else run.facts.get("command")
+    why = f"{folder.name}/ holds no predictions.npz: an earlier version, or an app of another kind, wrote it."
+    counts = None
+    try:
+        for place in (RunDir(folder).predictions, sweep.winner.predictions):
+            answers = predictions.load(place).get("test")
+            if answers is not None:
+                size = max(len(classes), 1 + int(max(answers.labels.max(), answers.predicted.max())))
+                counts = answers.confusion(size).tolist()
+                classes = classes if len(classes) == size else [str(label) for label in range(size)]
+                break
+    except InputError as error:
+        why = f"The stored predictions cannot be read: {error}."
+    return Winner(trial, command, folder, run.facts, run.metrics, classes, counts, why)
+
+
+def _class_name(conf: Any, none: str) -> str:
+    target = conf.get("_target_") if isinstance(conf, dict) else None
+    return str(target).rpartition(".")[2] if target else none
+
+
+def read(folder: Path, storage: str | None = None) -> Facts:
+    """Open the study of a sweep directory and read all of it.
+
+    Raises:
+        InputError: it is no sweep directory, or its study cannot be opened.
+    """
+    return collect(folder, stored.look(stored.find(folder, storage)), stored.settings(folder))

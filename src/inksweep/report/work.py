@@ -1,0 +1,125 @@
+"""Plots of the slots at work, and of the winner's mistakes."""
+
+import html
+
+import plotly.graph_objects as go
+
+from inksweep.report.drawing import Plot, escape, hover, style
+from inksweep.report.facts import Facts
+from inksweep.report.looks import INK, LOOKS
+from inksweep.report.quantity import duration
+from inksweep.report.trials import STATES, Trial
+
+
+def slots(facts: Facts) -> Plot:
+    """Draw what each slot ran when; pauses between two starts of the sweep are cut out."""
+    line = facts.timeline
+    if not line.bars:
+        return Plot("slots", "", "", why_not="No trial says which slot it ran in, so there is no timeline.")
+    per, unit = time_unit(line.wall_s)
+    figure = go.Figure()
+    names = {slot: f"{html.escape(slot)}<br>idle {line.idle(slot):.1%}" for slot in line.available}
+    for state in STATES:
+        bars = [bar for bar in line.bars if facts.trials[bar.number].state == state]
+        if not bars or state not in LOOKS:
+            continue
+        look = LOOKS[state]
+        figure.add_bar(
+            orientation="h",
+            y=[names[bar.slot] for bar in bars],
+            base=[bar.at / per for bar in bars],
+            x=[bar.seconds / per for bar in bars],
+            name=STATES[state].partition(":")[0].partition(",")[0],
+            marker={
+                "color": look.colour,
+                "line": {"color": "white", "width": 1},
+                "pattern": {
+                    "shape": look.pattern,
+                    "bgcolor": look.colour,
+                    "fgcolor": "white",
+                    "size": 8,
+                    "solidity": 0.2,
+                },
+            },
+            text=[("★ " if facts.trials[bar.number] is facts.best else "") + str(bar.number) for bar in bars],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            textfont={"color": look.text},
+            hovertext=[_when(facts, facts.trials[bar.number]) for bar in bars],
+            hoverinfo="text",
+            width=0.7,
+        )
+    style(figure, f"time at work ({unit})", "")
+    figure.update_layout(
+        barmode="overlay", bargap=0.2, uniformtext={"mode": "hide", "minsize": 9}, margin={"l": 10, "r": 20, "t": 10}
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, ticks="", categoryorder="array",
+                        categoryarray=list(names.values()))  # fmt: skip
+    figure.update_xaxes(rangemode="tozero", range=[0, line.wall_s / per * 1.005])
+    pauses: list[str] = []
+    for before, after in zip(line.periods, line.periods[1:], strict=False):
+        figure.add_vline(x=after.at / per, line={"color": INK, "dash": "dash", "width": 1.2})
+        pauses.append(duration((after.begin - before.end).total_seconds()))
+    note = "A bar a trial, with its number where there is room. "
+    note += f"Together the slots were idle {line.idle_share:.1%} of their time. "
+    if pauses:
+        said = ", ".join(pauses) if len(pauses) <= 5 else f"{len(pauses)} of them"
+        note += (
+            f"Pauses between two starts of the sweep ({said}) are cut out at the dashed lines and are not idle time. "
+        )
+    if any(not trial.end_is_known for trial in facts.trials):
+        note += "A lost trial ends at its last sign of life. "
+    return Plot("slots", "", note, figure, height=170 + 58 * len(names))
+
+
+def _when(facts: Facts, trial: Trial) -> str:
+    assert trial.started is not None
+    end = f"{trial.ended:%H:%M:%S}" if trial.ended else "now"
+    known = "" if trial.end_is_known else " (last sign of life)"
+    return f"{trial.started:%Y-%m-%d %H:%M:%S} to {end}{known}<br>{hover(facts, trial)}"
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Return a unit in which so many seconds are read well: its length and name."""
+    return (1.0, "s") if seconds < 180 else (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
+
+
+def confusion(facts: Facts) -> Plot:
+    """Draw what the winner takes for what; the colour is that of wrong answers, which the right ones would drown."""
+    winner = facts.winner
+    if winner is None or winner.confusion is None:
+        why = winner.no_confusion if winner is not None else "There is no winner yet."
+        return Plot("confusion", "", "", why_not=why)
+    counts, size = winner.confusion, len(winner.classes)
+    right, total = sum(counts[row][row] for row in range(size)), sum(map(sum, counts))
+    # Between linear and square root: a class mixed up once is seen beside one mixed up 50 times, and is not as dark.
+    wrong = [[None if row == at else counts[row][at] ** 0.7 for at in range(size)] for row in range(size)]
+    classes = [escape(name) for name in winner.classes]
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=wrong,
+        x=classes,
+        y=classes,
+        text=[[f"{count:,}" if count else "" for count in row] for row in counts],
+        texttemplate="%{text}" if size <= 20 else None,
+        colorscale=[[0, "#ffffff"], [0.001, "#fdecd2"], [0.5, "#f2a65e"], [1, "#D55E00"]],
+        zmin=0,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hovertext=[
+            [f"{classes[row]} answered as {classes[at]}: {counts[row][at]:,}" for at in range(size)]
+            for row in range(size)
+        ],
+        hoverinfo="text",
+    )
+    style(figure, "answer of the winner", "true class")
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="")
+    figure.update_xaxes(type="category", showgrid=False, ticks="", side="bottom")
+    figure.update_layout(plot_bgcolor="#eef1f4", margin={"l": 60, "r": 10, "t": 10, "b": 60})
+    note = (
+        f"Test split: {right:,} of {total:,} right ({right / total:.2%}), {total - right:,} wrong. "
+        "Grey: right answers. The darker, the more often that mistake was made."
+    )
+    return Plot("confusion", "", note, figure, height=480, least_width=36 * size if size > 10 else 0)

@@ -229,3 +229,17 @@ def test_metrics_know_where_they_should_go() -> None:
 
 def test_a_run_without_an_objective_has_no_value() -> None:
     assert Run(Path("x"), "foreign").value is None
+
+
+def test_in_a_sweep_whose_summary_is_broken_the_name_of_the_objective_decides(tmp_path: Path) -> None:
+    folder = make(tmp_path / "night/0")
+    (tmp_path / "night/summary.json").write_text("{")
+    run = runs.read(folder)
+    assert (run.study, run.maximize) == ("night", True)
+
+
+def test_a_link_to_a_neighbour_whose_name_begins_alike_is_followed(tmp_path: Path) -> None:
+    make(tmp_path / "multirun/0")
+    (tmp_path / "multirun2").mkdir()
+    (tmp_path / "multirun2/linked").symlink_to(tmp_path / "multirun")
+    assert runs.find([tmp_path / "multirun2"]) == [tmp_path / "multirun2/linked/0"]

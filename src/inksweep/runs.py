@@ -113,7 +113,7 @@ def _below(folder: Path) -> Iterator[Path]:
                 continue
             if entry.is_symlink():
                 real = os.path.realpath(entry.path)
-                if real in seen or os.path.realpath(folder).startswith(real):
+                if real in seen or f"{os.path.realpath(folder)}{os.sep}".startswith(f"{real}{os.sep}"):
                     continue  # a link to a folder above would go round for ever
                 seen.add(real)
             if any(_is_file(f"{entry.path}/{name}") for name in OF_A_RUN):
@@ -166,7 +166,7 @@ def load(folders: Iterable[Path], known: Mapping[Path, Run] | None = None) -> li
         replace(
             run,
             study=parent.name if parent in directions else None,
-            maximize=directions.get(parent, is_better_greater(run.objective or "")),
+            maximize=is_better_greater(run.objective or "") if (up := directions.get(parent)) is None else up,
         )
         for run, parent in zip(runs, parents, strict=True)
     ]
@@ -332,10 +332,11 @@ def is_better_greater(name: str) -> bool:
     return LESS_IS_BETTER.search(name) is None
 
 
-def _direction(sweep: Path) -> bool:
-    """Whether a sweep maximizes its (first) objective; where it does not say, it does not, as Optuna."""
+def _direction(sweep: Path) -> bool | None:
+    """Whether a sweep maximizes its (first) objective; None if its summary does not say."""
     direction = summary(sweep).get("direction")
-    return (direction[0] if isinstance(direction, list) and direction else direction) == "maximize"
+    direction = direction[0] if isinstance(direction, list) and direction else direction
+    return direction == "maximize" if direction in ("maximize", "minimize") else None
 
 
 def summary(sweep: Path) -> dict[str, Any]:

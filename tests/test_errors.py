@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from inksweep.errors import Diverged, InputError, explain, nearest, one_line_errors
+from inksweep.errors import Diverged, InputError, explain, nearest, one_line_errors, without_password
 
 
 def test_the_nearest_name_is_offered_only_if_there_is_one() -> None:
@@ -90,3 +90,19 @@ def test_a_request_to_end_unwinds_the_program() -> None:
     process.send_signal(signal.SIGTERM)
     assert process.stdout.read() == "written\n"
     assert process.wait(10) == 143
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+        ("x://host/db?user=me&password=secret&a=1", "x://host/db?user=me&password=***&a=1"),
+        (
+            "no host http://me:secret@host:9/ answers at http://host:80/a@b",
+            "no host http://me:***@host:9/ answers at http://host:80/a@b",
+        ),
+        ("sqlite:///a.db", "sqlite:///a.db"),
+    ],
+)
+def test_a_password_is_not_shown(text: str, shown: str) -> None:
+    assert without_password(text) == shown

@@ -34,7 +34,7 @@ ROOMS = {
     "preview": ["data", "figures"],
     "run_figures": ["checkpoint", "config", "data", "errors", "figures", "paths", "predictions", "runs"],
     "report": ["errors", "figures", "paths", "predictions", "runs", "sweep"],
-    "dashboard": ["sweep", "runs", "config", "errors", "paths"],
+    "dashboard": ["errors", "sweep"],
     "parts": ["config", "errors", "data", "device", "augment", "optim", "training"],
     "tracker": ["config", "errors", "paths"],
     "run": ["parts", "config", "errors", "paths", "checkpoint", "console", "data", "device", "evaluation", "models",

@@ -1,13 +1,16 @@
 import errno
+import fcntl
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, held, replacing
+from inksweep.paths import RunDir, SweepDir, held, is_held, replacing
 
 
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -75,6 +78,8 @@ def test_names_are_those_of_the_documented_format() -> None:
 
 HOLD = """
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from inksweep.paths import held
 with held(Path(sys.argv[1]), "taken"):
@@ -91,8 +96,30 @@ def test_one_process_holds_a_lock_and_a_killed_one_no_longer(tmp_path: Path) -> 
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(InputError, match="taken"), held(lock, "taken"):
             pass
+        assert is_held(lock) is True
     finally:
         holder.kill()
         holder.communicate()
+    assert is_held(lock) is False
     with held(lock, "taken"):
         pass
+
+
+def test_whether_a_lock_is_held_is_seen_without_writing(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    assert is_held(lock) is None
+    assert not lock.exists()
+    lock.write_text("kept")
+    lock.chmod(0o400)
+    with held_elsewhere(lock):
+        assert is_held(lock) is True
+    assert is_held(lock) is False
+    assert lock.read_text() == "kept"
+
+
+@contextmanager
+def held_elsewhere(lock: Path) -> Iterator[None]:
+    """Hold a lock by a file that was opened for reading alone."""
+    with lock.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

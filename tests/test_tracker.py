@@ -529,6 +529,14 @@ def test_a_place_that_cannot_be_used_costs_one_line_within_seconds(app: App) -> 
         assert time.monotonic() - started < 20
 
 
+def test_a_password_in_the_address_is_shown_nowhere(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{free_port()}")
+    assert "tracker.uri=http://me:***@127.0.0.1" in line(app("tracker=mlflow"))
+    left = [path for path in app.newest().root.rglob("*") if path.is_file()]
+    assert len(left) > 3
+    assert not [path for path in left if b"s3cret" in path.read_bytes()]
+
+
 def test_a_resumed_run_goes_on_without_a_tracker_that_is_gone(app: App, interrupted: Callable) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     assert app("tracker=mlflow").code == 130

@@ -76,6 +76,11 @@ def one_line_errors() -> Iterator[None]:
                 os.environ["HYDRA_FULL_ERROR"] = typed
 
 
+def without_password(text: str) -> str:
+    """Return a URL, or a text with some in it, that may be shown."""
+    return re.sub(r"(password=)[^&\s]*", r"\1***", re.sub(r"(//[^:/@\s]*):[^/\s]*@", r"\1:***@", text))
+
+
 def last_line(reason: object) -> str:
     """Return the last line of a message, where tools say what went wrong, at most 200 characters of it."""
     lines = str(reason).strip().splitlines()

@@ -193,18 +193,28 @@ def held(lock: Path, refusal: str) -> Iterator[None]:
 
 
 def is_held(lock: Path) -> bool | None:
-    """Whether a living process holds the file `lock`; None if that cannot be told (no such file, a read-only disk)."""
-    from filelock import FileLock, Timeout
+    """Whether a living process of this machine holds the file `lock`; None if that cannot be told.
 
-    if not lock.exists():
-        return None
+    Only reads: the folder of another user, or an archive, will do.
+    """
     try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
+        with lock.open("rb") as file:
+            return _is_locked(file)
     except OSError:
         return None
+
+
+def _is_locked(file: IO[bytes]) -> bool | None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    try:
+        # Side by side with others that look, but not with a holder, who has it for himself.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 @contextmanager

@@ -198,3 +198,43 @@ def test_a_sweep_of_any_app_ends_with_a_report(tmp_path: Path, asked, there):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "night" / "report.html").is_file() is there
     assert ("report: night/report.html" in done.stdout) is there
+
+
+WATCHED = APP.replace(
+    "import hydra\n",
+    """import os, signal
+import hydra
+from inksweep.paths import is_held
+from inksweep.sweep import page
+
+def write(sweep, address):
+    print("page, with the sweep's lock held:", is_held(sweep.lock))
+
+page.write = write
+""",
+)
+
+
+@pytest.mark.parametrize(
+    "body, code, said",
+    [
+        # The next start need not wait for the page.
+        ("return cfg.x", 0, "page, with the sweep's lock held: False"),
+        # Too many failures are a reason to look.
+        ("raise ValueError('no')", 1, "page, with the sweep's lock held: False"),
+        # Who interrupts does not want to wait.
+        ("os.kill(os.getppid(), signal.SIGINT); import time; time.sleep(1); return cfg.x", 130, ""),
+    ],
+)
+def test_the_page_comes_last_and_not_after_an_interruption(tmp_path: Path, body: str, code: int, said: str):
+    # In a slot, the parent's parent is the sweep: a forkserver stands between.
+    find = "int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])"
+    (tmp_path / "app.py").write_text(WATCHED.replace("return cfg.x", body.replace("os.getppid()", find)))
+    words = ["hydra/sweeper=inksweep", "hydra.sweep.dir=night", "x=interval(0,1)", "hydra.sweeper.n_trials=3",
+             "hydra.sweeper.report=true"]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "app.py", "-m", *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code, done.stderr
+    assert ("page, " in done.stdout) is bool(said)
+    assert said in done.stdout

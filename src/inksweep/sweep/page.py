@@ -49,7 +49,7 @@ def write(sweep: SweepDir, address: Address) -> None:
         failed = "" if done.returncode == 0 else last_line(done.stderr) or f"exit code {done.returncode}"
     except subprocess.TimeoutExpired:
         failed = f"it took more than {PATIENCE_S:g} s"
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # the sweep itself is over, and as it should be
         failed = "interrupted"
     except OSError as error:
         failed = str(error)

@@ -19,12 +19,11 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from inksweep.errors import InputError, last_line, nearest
+from inksweep.errors import InputError, last_line, nearest, without_password
 from inksweep.paths import SweepDir
 from inksweep.sweep.grammar import Fixed, Leaf, bare, is_delete, parse, written
 from inksweep.sweep.marks import ORIGIN, SURPLUS, WARM_STARTS
 from inksweep.sweep.space import Space, canonical, first
-from inksweep.sweep.storage import without_password
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial
 
+from inksweep.errors import without_password
 from inksweep.paths import SweepDir, held, shown
 from inksweep.sweep import definition, launchers, page, points, pruner, rehearsal, sampler, storage, watch, winner
 from inksweep.sweep.declaration import declare
@@ -32,7 +33,8 @@ from inksweep.sweep.report import Report, numbers, write_settings
 from inksweep.sweep.screen import Screen
 from inksweep.sweep.settings import InksweepSweeperConf
 from inksweep.sweep.slots import BlockingSlot, EndNow, LauncherSlots, Slots
-from inksweep.sweep.storage import Address, without_password
+from inksweep.sweep.space import Space
+from inksweep.sweep.storage import Address
 from inksweep.sweep.study import check_space, finished, front, incumbent, open_study, repair
 
 log = logging.getLogger(__name__)
@@ -75,19 +77,12 @@ def run(
     if conf.dry_run:
         rehearsal.run(config, conf, space, launcher_for)
         return
-    with _joined(sweep, address):
+    # What is left to do when the sweep is over, and its lock free for the next start.
+    with ExitStack() as afterwards, _joined(sweep, address):
         study = open_study(address, conf.directions)
-        check_space(study, space)
-        is_same = definition.check(study, search, conf.on_mismatch.value, conf.unrelated)
         owner = Owner(study, sweep, address)
         study.pruner = prune
-        existing = len(study.get_trials(deepcopy=False))
-        study.sampler = sampler.build(config.hydra.sweeper.sampler, space, existing, owner.salt)
-        points.enqueue(study, space, conf.enqueue)
-        if conf.warm_start is not None:
-            points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, address.url)
-        # What another search has found out of a point says nothing of this one.
-        rules = _rules(conf, sampler.grid_size(study.sampler), conf.reuse_results and is_same)
+        rules = _prepare(study, space, search, config, conf, address, owner.salt)
         ledger = Ledger(study)
         report = Report(ledger, sweep, rules.target)
         write_settings(sweep, _settings(config, conf, address, arguments))
@@ -96,16 +91,34 @@ def run(
             report.write()
             slots = _slots(launcher_for(config), conf.n_jobs, serial, sweep, owner)
             engine = Engine(ledger, space, slots, sweep, rules, owner, report.update, alone=address.exclusive)
-            in_haste = False
             try:
                 _search(engine, report, visible=not serial)
-            except EndNow:
-                in_haste = True
-                raise
             finally:
                 _conclude(study, sweep, rules, engine.stop_reason or "error")
-                if not in_haste and page.is_wanted(conf.report, ledger.seconds):
-                    page.write(sweep, address)
+                # Who interrupts does not want to wait.
+                if engine.stop_reason != "interrupted" and page.is_wanted(conf.report, ledger.seconds):
+                    afterwards.callback(page.write, sweep, address)
+
+
+def _prepare(
+    study: Study,
+    space: Space,
+    search: dict[str, str],
+    config: DictConfig,
+    conf: InksweepSweeperConf,
+    address: Address,
+    salt: int,
+) -> Rules:
+    """Make sure that the study is of this search, give it its sampler and the points to try first; return its rules."""
+    check_space(study, space)
+    is_same = definition.check(study, search, conf.on_mismatch.value, conf.unrelated)
+    existing = len(study.get_trials(deepcopy=False))
+    study.sampler = sampler.build(config.hydra.sweeper.sampler, space, existing, salt)
+    points.enqueue(study, space, conf.enqueue)
+    if conf.warm_start is not None:
+        points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, address.url)
+    # What another search has found out of a point says nothing of this one.
+    return _rules(conf, sampler.grid_size(study.sampler), conf.reuse_results and is_same)
 
 
 def _search(engine: Engine, report: Report, visible: bool) -> None:

@@ -1,6 +1,5 @@
 """Where a study is kept, and how it is opened: by the sweep, and by each job that reports."""
 
-import re
 import time
 import warnings
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from omegaconf import DictConfig
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 
-from inksweep.errors import InputError
+from inksweep.errors import InputError, without_password
 from inksweep.paths import SweepDir
 from inksweep.sweep.journal import open_journal
 
 # A process that has been silent for so many heartbeats is taken for dead.
 SILENT_BEATS = 3
+# What databases say to all but one of the processes that make the tables at the same moment.
+OF_A_RACE = ("already exists", "UniqueViolation", "UNIQUE constraint")
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ def open_storage(address: Address) -> BaseStorage:
         try:
             return _open_database(address)
         except Exception as error:  # whatever a database driver raises
-            # Of processes that make the tables at the same moment, all but one fail.
-            if not any(sign in str(error) for sign in ("already exists", "UniqueViolation")) or pause == 2.0:
+            is_race = any(sign in str(error) for sign in OF_A_RACE)
+            if not is_race or pause == 2.0:
                 reason = str(error).partition("\n")[0]
                 place = f"hydra.sweeper.storage={without_password(address.url)}"
                 raise InputError(f"{place}: cannot be opened ({reason})") from error
@@ -77,11 +78,6 @@ def _open_database(address: Address) -> BaseStorage:
             heartbeat_interval=address.heartbeat_s,
             grace_period=SILENT_BEATS * address.heartbeat_s,
         )
-
-
-def without_password(url: str) -> str:
-    """Return a storage URL that may be shown."""
-    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"(//[^:/@]*):[^/]*@", r"\1:***@", url))
 
 
 def _absolute(url: str, home: Path) -> str:

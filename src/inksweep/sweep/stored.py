@@ -10,9 +10,9 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 
-from inksweep.errors import InputError, last_line
+from inksweep.errors import InputError, last_line, without_password
 from inksweep.paths import SweepDir
-from inksweep.sweep.storage import Address, without_password
+from inksweep.sweep.storage import Address
 
 # URL of the database, for those who do not want its password among the words of a command.
 STORAGE_VARIABLE = "INKSWEEP_STORAGE"

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from inksweep.errors import InputError
+from inksweep.errors import InputError, without_password
 from inksweep.tracker.tracked import Row, TrackedRun, as_typed, final, metrics, remember, remembered, said
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,10 @@ class MLflow:
         except (InputError, ImportError):
             raise
         except Exception as error:  # of MLflow, of a database or of the network
-            raise InputError(f"tracker.uri={self._uri or uri}: cannot be used ({said(error)})") from error
+            # From None: the traceback goes into files, and what libraries say may hold the password.
+            raise InputError(
+                f"tracker.uri={without_password(self._uri or uri)}: cannot be used ({said(error)})"
+            ) from None
         remember(run, "mlflow", self._id)
 
     def log(self, row: Row) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from inksweep.config import Config
+from inksweep.errors import without_password
 from inksweep.paths import RunDir, replacing
 
 Row = Mapping[str, float]
@@ -170,4 +171,4 @@ def remembered(run: TrackedRun, tool: str) -> str | None:
 def said(error: BaseException) -> str:
     """Return the first line of what a library says: hints about the library follow it."""
     lines = str(error).strip().splitlines()
-    return lines[0].strip()[:200] if lines else type(error).__name__
+    return without_password(lines[0].strip())[:200] if lines else type(error).__name__

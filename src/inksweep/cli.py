@@ -77,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("folders", metavar="SWEEP", type=Path, nargs="+", help="a sweep directory, as multirun/night")
     report.add_argument("--out", metavar="FILE", type=Path, help="default: report.html in the sweep; of several, here")
     report.add_argument("--png", action="store_true", help="also the main plots, as pictures in report/ in the sweep")
-    again = "write it anew while the sweep runs; look every 10 seconds, or as often as given"
-    report.add_argument("--watch", metavar="SECONDS", type=_seconds, nargs="?", const=10.0, help=again)
+    report.add_argument("--watch", action="store_true", help="write it anew while the sweep runs")
+    report.add_argument("--every", metavar="SECONDS", type=_seconds, default=10.0, help="with --watch; default 10")
     report.add_argument("--storage", metavar="URL", help="the database of the sweep, if it has a password")
     report.set_defaults(run=write_report)
     return parser
@@ -222,7 +222,8 @@ def write_report(arguments: argparse.Namespace) -> None:
     """`inksweep report SWEEP...`: one page that needs no network."""
     from inksweep.report import command
 
-    command.run(arguments.folders, arguments.out, arguments.storage, png=arguments.png, watch_s=arguments.watch)
+    every_s = arguments.every if arguments.watch else None
+    command.run(arguments.folders, arguments.out, arguments.storage, png=arguments.png, watch_s=every_s)
 
 
 def compose(overrides: list[str]) -> "Config":

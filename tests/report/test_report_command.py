@@ -67,9 +67,9 @@ def test_a_wrong_folder_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
 def test_a_wrong_time_is_refused(tmp_path, capsys, seconds):
     with pytest.raises(SystemExit) as ended:
-        cli.main(["report", str(tmp_path), f"--watch={seconds}"])
+        cli.main(["report", str(tmp_path), "--watch", f"--every={seconds}"])
     assert ended.value.code == 2
-    assert "--watch" in capsys.readouterr().err
+    assert "--every" in capsys.readouterr().err
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):

@@ -277,7 +277,10 @@ def test_tensorboard_marks_a_failed_trial(app: App, monkeypatch: pytest.MonkeyPa
 def store(uri: str) -> Any:
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=uri)
+    from inksweep.tracker.mlflow import alone
+
+    with alone(uri):  # two that make its tables at once ruin it
+        return MlflowClient(tracking_uri=uri)
 
 
 def experiment(uri: str, name: str, **how: Any) -> list[Any]:
@@ -578,3 +581,14 @@ def test_the_trials_of_a_search_in_two_slots_land_in_one_experiment(app: App, mo
         told = result(app.trial(int(tracked.info.run_name)))
         assert f"optimizer.lr={tracked.data.params['optimizer.lr']}" in told["command"]
         assert tracked.data.metrics["final/val/accuracy"] == told["metrics"]["val/accuracy"]
+
+
+@pytest.mark.parametrize(
+    "tool, look",
+    [("tensorboard", "tensorboard --logdir {run}"), ("mlflow", "mlflow ui --backend-store-uri {database}")],
+)
+def test_a_run_says_how_to_look_at_it_and_a_trial_does_not(app: App, tool: str, look: str, database: str) -> None:
+    ended = app(f"tracker={tool}")
+    line = look.format(run=app.newest().root.relative_to(app.folder), database=database)
+    assert f"tracker={tool}, to look at it: {line}\n" in ended.out
+    assert "to look at it" not in app(f"tracker={tool}", "-m", "seed=1").out

@@ -21,8 +21,11 @@ log = logging.getLogger(__name__)
 class Tracker(Protocol):
     """A tool that is told of a run."""
 
-    def start(self, run: TrackedRun) -> None:
+    def start(self, run: TrackedRun) -> str:
         """Open a run in the tool, or find the one that `run` goes on with.
+
+        Returns:
+            The command that shows it; empty: none.
 
         Raises:
             InputError: it cannot be used like this; the message names the key.
@@ -38,8 +41,9 @@ class Tracker(Protocol):
 class Csv:
     """Nothing but metrics.csv, which every run has."""
 
-    def start(self, run: TrackedRun) -> None:
+    def start(self, run: TrackedRun) -> str:
         """Do nothing."""
+        return ""
 
     def log(self, row: Row) -> None:
         """Do nothing."""
@@ -54,8 +58,9 @@ class Guarded:
     def __init__(self, tracker: Tracker):
         self._tracker, self._warned = tracker, False
 
-    def start(self, run: TrackedRun) -> None:
+    def start(self, run: TrackedRun) -> str:
         """Do nothing: it has started."""
+        return ""
 
     def log(self, row: Row) -> None:
         """Take in an evaluation, if the tool can."""
@@ -84,7 +89,7 @@ def start(tracker: Tracker, run: TrackedRun) -> Tracker:
         InputError: its library is missing, or it cannot be used like this.
     """
     try:
-        tracker.start(run)
+        look = tracker.start(run)
     except Exception as error:
         wrong = _missing(tracker, error) if isinstance(error, ImportError) else error
         if not isinstance(wrong, InputError):
@@ -93,6 +98,8 @@ def start(tracker: Tracker, run: TrackedRun) -> Tracker:
             raise wrong from error
         log.warning("%s; the run goes on without its tracker", wrong)
         return Csv()
+    if look and run.study is None:  # once for a sweep would be enough, but its trials do not know of each other
+        log.info("%s, to look at it: %s", _named(tracker), look)
     return Guarded(tracker)
 
 

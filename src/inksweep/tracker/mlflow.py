@@ -4,6 +4,7 @@ import getpass
 import logging
 import math
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -35,7 +36,7 @@ class MLflow:
         # The last step that the tool knew before this start.
         self._known = -1
 
-    def start(self, run: TrackedRun) -> None:
+    def start(self, run: TrackedRun) -> str:
         """Open a run in the experiment of its study."""
         for name, value in {
             # The defaults try for four minutes.
@@ -52,7 +53,7 @@ class MLflow:
             logging.getLogger(chatty).setLevel(logging.ERROR)
         uri = _address(self._uri, run.home)
         try:
-            with _alone(uri):
+            with alone(uri):
                 self._client = MlflowClient(tracking_uri=uri)
                 experiment = self._experiment(run, uri)
             self._id = self._found(run) or self._begun(run, experiment)
@@ -64,6 +65,8 @@ class MLflow:
                 f"tracker.uri={without_password(self._uri or uri)}: cannot be used ({said(error)})"
             ) from None
         remember(run, "mlflow", self._id)
+        is_file = uri.startswith("sqlite:")
+        return f"mlflow ui --backend-store-uri {shlex.quote(uri)}" if is_file else without_password(uri)
 
     def log(self, row: Row) -> None:
         """Send the metrics, and what could not be sent before; not while a silent server is given time."""
@@ -162,7 +165,7 @@ def _address(uri: str | None, home: Path) -> str:
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
+def alone(uri: str) -> Iterator[None]:
     """Open a database in the block: as the only process, which may have to make its tables.
 
     Raises:

@@ -1,9 +1,11 @@
 """TensorBoard."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from inksweep.paths import shown
 from inksweep.tracker.tracked import Row, TrackedRun, as_typed, final, metrics
 
 
@@ -14,12 +16,13 @@ class TensorBoard:
         self._writer: Any = None
         self._step = 0
 
-    def start(self, run: TrackedRun) -> None:
+    def start(self, run: TrackedRun) -> str:
         """See to it that events can be written."""
         import tensorboard  # noqa: F401 - before torch's module, which misses it in several lines
         import torch.utils.tensorboard  # noqa: F401
 
         self._run = run
+        return f"tensorboard --logdir {shlex.quote(shown(run.folder))}"
 
     def log(self, row: Row) -> None:
         """Write a scalar for each metric, at once."""

@@ -2,10 +2,12 @@
 
 import os
 import secrets
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from inksweep.errors import InputError
+from inksweep.paths import shown
 from inksweep.tracker.tracked import Row, TrackedRun, final, metrics, remember, remembered, said
 
 
@@ -22,7 +24,7 @@ class Wandb:
         self._mode, self._project, self._entity = mode, project, entity
         self._step = 0
 
-    def start(self, run: TrackedRun) -> None:
+    def start(self, run: TrackedRun) -> str:
         """Open a run, in a process of the library's own that ends with the run."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
@@ -59,6 +61,9 @@ class Wandb:
             hint = "; `wandb login` once, or tracker.mode=offline" if self._mode == "online" else ""
             raise InputError(f"tracker=wandb tracker.mode={self._mode}: {said(error)}{hint}") from error
         remember(run, "wandb", name)
+        if self._mode == "online":
+            return str(self._run.url or "")
+        return f"wandb sync {shlex.quote(shown(run.folder))}/wandb/offline-run-*"
 
     def log(self, row: Row) -> None:
         """Write the metrics at once."""

@@ -13,10 +13,12 @@ from inksweep.errors import InputError
 from inksweep.paths import held
 from inksweep.report import facts
 from inksweep.report.branches import branches
+from inksweep.report.facts import Target
+from inksweep.report.quantity import quantity
 from inksweep.report.search import best_so_far
 from inksweep.report.searched import importances_of
 from inksweep.sweep import stored
-from inksweep.sweep.marks import COPIES, LOST, REPEATS, RETRIED
+from inksweep.sweep.marks import COPIES, LOST, METRICS, OWNER, REPEATS, RETRIED
 
 X = {"x": FloatDistribution(0, 1)}
 TARGET = {"metric": "test/accuracy", "value": 0.98, "direction": None}
@@ -55,6 +57,65 @@ def test_a_missed_target_is_said_with_both_numbers(tmp_path):
     assert said == (
         "It ended because all 1 trials are done. The target, test accuracy above 98.00 %, is not reached: the best "
         "trial has 94.00 %."
+    )
+
+
+@pytest.mark.parametrize(
+    "maximize, value, reached",
+    [(True, 0.99, True), (True, 0.98, False), (False, 0.97, True), (False, 0.98, False), (True, None, False)],
+)
+def test_a_target_is_to_be_passed_not_met(maximize, value, reached):
+    assert Target(quantity("test/accuracy"), 0.98, maximize).reached(value) is reached
+
+
+def test_two_processes_of_one_machine_do_not_share_a_slot(tmp_path):
+    made = make(tmp_path)
+    for owner, begin, end in (("a", 0, 4), ("a", 6, 10), ("b", 5, 8), ("b", 13, 15)):
+        made.trial(0.5, owner=owner, begin=begin, end=end)
+    line = facts.read(tmp_path).timeline
+    assert line.available == {"box, slot 0": 10, "box, slot 0, process 2": 10}
+    assert line.idle_share == pytest.approx(0.35)
+
+
+def test_a_clock_that_was_set_back_stops_nothing(tmp_path):
+    made = make(tmp_path)
+    made.trial(0.5, begin=20, end=10)
+    made.trial(None, TrialState.RUNNING, begin=3e9, end=None, owner="b")  # begun in the far future
+    found = facts.read(tmp_path)
+    assert [bar.seconds for bar in found.timeline.bars] == [0, 0]
+    assert found.timeline.idle_share == 0
+
+
+def test_notes_that_are_not_ours_cost_themselves_only(tmp_path):
+    made = make(tmp_path)
+    made.trial(0.5, owner=None, **{OWNER: "me", METRICS: {"a": None, "b": "x", "test/accuracy": 0.4}})
+    made.trial(0.4, owner=None, **{OWNER: ["me"], METRICS: 3})
+    first, second = facts.read(tmp_path).trials
+    assert (first.metrics, first.owner) == ({"test/accuracy": 0.4}, None)
+    assert (second.metrics, second.owner) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    "harm, unreadable",
+    [
+        ({"n_trials": "many"}, ["n_trials=many"]),
+        ({"target": {"value": "x"}}, ["target.value=x"]),
+        ({"target": 0.98}, ["target=0.98"]),
+        ({"target": {"metric": 5, "value": "0.98"}}, []),
+        ({"target": None, "n_trials": None}, []),
+        ({"command": "python app.py it's"}, []),
+    ],
+)
+def test_settings_that_were_broken_by_hand_are_unknown(tmp_path, harm, unreadable):
+    made = make(tmp_path, **harm)
+    made.trial(0.5)
+    made.folder(0, {})
+    found = facts.read(tmp_path)
+    assert found.unreadable == unreadable
+    assert found.winner.command == "python app.py" if "command" in harm else found.winner.command
+    assert (found.n_trials, found.target is not None) == (
+        None if "n_trials" in harm else 5,
+        harm.get("target") == {"metric": 5, "value": "0.98"},
     )
 
 
@@ -138,6 +199,13 @@ def test_the_best_so_far_only_ever_gets_better(tmp_path):
         made.trial(value)
     found = facts.read(tmp_path)
     assert [trial.number for trial in best_so_far(found, found.trials)] == [0, 3]
+    # By number, whichever ended first.
+    late = make(tmp_path / "late")
+    late.trial(0.5, end=30)
+    late.trial(0.4, end=10)
+    late.trial(0.6, end=20)
+    found = facts.read(tmp_path / "late")
+    assert [trial.number for trial in best_so_far(found, found.trials)] == [0, 2]
     down = make(tmp_path / "down", ("minimize",))
     for value in (0.5, 0.4, 0.4, 0.7, 0.3):
         down.trial(value)

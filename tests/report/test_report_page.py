@@ -2,19 +2,22 @@
 
 import html
 import json
+import os
 import random
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from sweeps import make
 
 pytest.importorskip("plotly")
 
-from inksweep.report import drawing, facts, page, pictures, search
+from inksweep.report import drawing, facts, page, pictures, search, work
 from inksweep.sweep.marks import LOST
 
 EVIL = "</script><script>alert(1)</script><b>&\"'"
@@ -220,6 +223,13 @@ def test_a_sweep_of_any_kind_has_a_page_that_says_what_is_missing(tmp_path, fill
     pictures.draw(facts.read(tmp_path))
 
 
+def test_what_cannot_be_read_in_the_settings_is_said(tmp_path):
+    made = make(tmp_path, n_trials="many", target={"metric": None, "value": "x"}, command="python app.py it's")
+    made.trial(0.5)
+    _, reader = rendered(made)
+    assert "sweep.yaml says nothing that can be read: n_trials=many, target.value=x." in reader.text
+
+
 def test_a_plot_that_raises_does_not_stop_the_page(tmp_path, monkeypatch):
     made = usual(tmp_path)
 
@@ -291,6 +301,87 @@ def test_links_lead_from_the_page_to_the_folders(tmp_path):
     assert ("a", {"href": "../my%20sweeps/night/0/"}) in reader.tags
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_folder_whose_name_is_no_text_has_a_page(tmp_path):
+    made = usual(tmp_path / os.fsdecode(b"n\xffght"))
+    page.write(tmp_path / "page.html", [facts.read(made.root)])
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert r"n\udcffght" in text
+    assert 'href="n%FFght/0/"' in text
+
+
+def test_a_large_sweep_has_a_page_that_a_browser_can_hold(tmp_path):
+    # A surface through all would hold a number for every two of them: 2.5 MB a plot.
+    draw, space = random.Random(0), {name: FloatDistribution(0, 1) for name in "xyz"}
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        create_trial(value=params["x"] * params["y"], params=params, distributions=space)
+        for params in ({name: draw.random() for name in "xyz"} for _ in range(600))
+    )
+    settings = {"command": "python app.py", "sweeper": {"n_trials": 600}}
+    text = page.render([facts.collect(tmp_path, study, settings)], tmp_path)
+    reader = Reader()
+    reader.feed(text)
+    assert "could not be drawn" not in text
+    sizes = {key: len(json.dumps(plot)) for key, plot in reader.plots.items()}
+    assert max(sizes.values()) < 400_000, sizes
+    surface = next(trace for trace in reader.plots["settings-contour0"]["data"] if trace["type"] == "contour")
+    assert len(surface["z"]) <= drawing.MOST_IN_CONTOUR + 2  # and the rims
+    points = reader.plots["settings-slice0"]["data"][0]["y"]
+    assert sorted(points) == pytest.approx(sorted(trial.value for trial in study.trials)[-drawing.MOST_POINTS :])
+    for said in ("The best 100 of 600 trials.", "The best 500 of 600 trials.", "The best 300 of 600 trials."):
+        assert said in reader.text
+
+
+@pytest.mark.parametrize("draw", [lambda found: search.history(found, 0), search.curves, work.slots])
+def test_in_a_plot_of_very_many_points_little_is_said_of_each(tmp_path, monkeypatch, draw):
+    made = usual(tmp_path)
+    found = facts.read(tmp_path)
+    number = 0 if found.best.number else 1
+
+    def said(plot):
+        (trace,) = [trace for trace in plot.figure.data if trace.name == "complete"]
+        return next(text for text in trace.hovertext if f"<b>trial {number}</b>" in text)
+
+    usually = draw(found)
+    assert "lr = " in said(usually)
+    assert "in the table only" not in usually.note
+    monkeypatch.setattr(drawing, "MOST_TEXTS", made.numbers - 1)
+    crowded = draw(found)
+    assert "validation accuracy" in said(crowded)
+    assert "lr = " not in said(crowded)
+    assert "in the table only" in crowded.note
+
+
+def test_narrow_bars_are_not_covered_by_their_rims(tmp_path, monkeypatch):
+    found = facts.read(usual(tmp_path).root)
+    assert work.slots(found).figure.data[0].marker.line.width == 1
+    monkeypatch.setattr(work, "MOST_LINES", 3)
+    assert work.slots(found).figure.data[0].marker.line.width == 0
+
+
+def test_a_long_curve_keeps_its_ends(tmp_path):
+    made = make(tmp_path)
+    made.trial(0.5, reports=[step / 1000 for step in range(1000)])
+    plot = search.curves(facts.read(tmp_path))
+    (line,) = plot.figure.data
+    assert (len(line.x), line.x[0], line.x[-2]) == (drawing.MOST_IN_CURVE + 1, 1, 1000)
+    assert "at most 100 points" in plot.note
+
+
+def test_the_confusion_matrix_has_a_row_for_each_true_class(tmp_path):
+    made = make(tmp_path)
+    made.trial(0.9)
+    made.folder(0, {})
+    made.answers(0, [0, 1, 2, 2], [0, 2, 2, 2])
+    plot = work.confusion(facts.read(tmp_path))
+    (cells,) = plot.figure.data
+    assert plot.figure.layout.yaxis.title.text == "true class"
+    assert [list(row) for row in cells.text] == [["1", "", ""], ["", "", "1"], ["", "", "2"]]
+    assert cells.z[1][2] > cells.z[2][1] == 0
+    assert cells.hovertext[1][2] == "1 answered as 2: 1"
+
+
 def test_only_a_page_that_is_rewritten_loads_itself_again(tmp_path):
     made = usual(tmp_path)
     assert 'id="reload"' not in rendered(made)[0]
@@ -304,6 +395,20 @@ def test_pictures_are_drawn_without_a_browser(tmp_path):
     names = {path.stem for path in drawn}
     assert {"history", "curves", "importances", "parallel", "slice", "slots"} <= names
     assert all(path.parent == tmp_path / "report" and path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_warning_and_the_others_are_drawn(tmp_path, caplog):
+    made = make(tmp_path)
+    for number in range(10):
+        made.trial((-1) ** number * 1.7e308, begin=10 * number, end=10 * number + 9)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "history.png").write_bytes(b"of an earlier moment")
+    with caplog.at_level("WARNING"):
+        drawn = pictures.draw(facts.read(tmp_path))
+    assert [path.stem for path in drawn] == ["slots"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == pictures.__name__]
+    assert re.search(r"history.png: could not be drawn \(\w+: .+\)$", line)
+    assert not (tmp_path / "report" / "history.png").exists()
 
 
 def test_a_browser_shows_it_without_a_network_and_without_scrolling_sideways(tmp_path):

@@ -1,9 +1,10 @@
-"""Idle time of slots: a pause between two starts of a sweep is none."""
+"""Idle time of slots, units, and the ends of axes."""
 
 from datetime import datetime, timedelta
 
 import pytest
 
+from inksweep.report.axis import outside, span
 from inksweep.report.quantity import duration, quantity
 from inksweep.report.slots import Stretch, timeline
 
@@ -38,6 +39,34 @@ def test_two_machines_at_work_at_the_same_time_are_one_period():
     # Each slot is measured against its own process.
     assert line.available == {"x": 10, "y": 15}
     assert line.idle_share == 0
+
+
+def test_two_processes_on_one_machine_have_a_row_each_while_both_are_at_work():
+    line = timeline([
+        stretch("a", "x", 0, 0, 4), stretch("a", "x", 1, 6, 10),
+        stretch("b", "x", 2, 5, 8), stretch("b", "x", 3, 13, 15), stretch("b", "y", 4, 5, 10),
+        # The first one again: it may have its row back.
+        stretch("c", "x", 5, 20, 25),
+    ])  # fmt: skip
+    assert list(line.available) == ["x", "x, process 2", "y, process 2"]
+    assert line.available == {"x": 10 + 5, "x, process 2": 10, "y, process 2": 10}
+    assert line.busy == {"x": 8 + 5, "x, process 2": 5, "y, process 2": 5}
+    assert line.idle_share == pytest.approx(1 - 23 / 35)
+    assert {bar.number: bar.slot for bar in line.bars} == {
+        0: "x", 1: "x", 5: "x", 2: "x, process 2", 3: "x, process 2", 4: "y, process 2"
+    }  # fmt: skip
+    assert line.wall_s == 15 + 5
+
+
+def test_a_slot_is_never_busy_for_longer_than_it_was_there():
+    line = timeline([stretch("a", "x", 0, 0, 10), stretch("a", "x", 1, 5, 10)])
+    assert (line.busy, line.idle_s("x")) == ({"x": 10}, 0)
+
+
+def test_a_trial_that_ends_before_it_begins_took_no_time():
+    line = timeline([stretch("a", "x", 0, 0, 10), stretch("a", "x", 1, 20, 12), stretch("b", "y", 2, 90, 30)])
+    assert [(bar.number, bar.at, bar.seconds) for bar in line.bars] == [(0, 0, 10), (1, 20, 0), (2, 20, 0)]
+    assert (line.busy, line.available) == ({"x": 10, "y": 0}, {"x": 20, "y": 0})
 
 
 def test_without_trials_there_is_nothing():
@@ -77,3 +106,23 @@ def test_a_metric_has_its_unit(name, value, text, axis):
 
 def test_an_accuracy_that_is_no_fraction_stays_as_it_is():
     assert quantity("val/accuracy", [0.5, 98.2]).text(98.2) == "98.2"
+
+
+SQUASHED = [0.1, *(0.98 + number / 1000 for number in range(12))]
+
+
+@pytest.mark.parametrize(
+    "values, maximize, low, high",
+    [(SQUASHED, True, 0.9, 1.0), ([-value for value in SQUASHED], False, -1.0, -0.9)],
+)
+def test_an_axis_ends_where_good_trials_differ(values, maximize, low, high):
+    ends = span(values, maximize)
+    assert low < ends[0] < ends[1] < high
+    assert outside(values, ends) == 1
+    # The bad one would be a good one, and is to be seen.
+    assert span(values, not maximize) is None
+
+
+@pytest.mark.parametrize("values", [[], [0.1, 0.98, 0.981], [0.5] * 20, [number / 20 for number in range(20)]])
+def test_an_axis_shows_all_where_nothing_is_squashed(values):
+    assert span(values, True) is None

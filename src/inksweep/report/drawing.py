@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +12,22 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import TrialState, create_trial
 
+from inksweep.report.axis import outside, span
 from inksweep.report.branches import shown
 from inksweep.report.facts import Facts
 from inksweep.report.looks import FONT, GRID, INK
 from inksweep.report.quantity import duration
 from inksweep.report.trials import Trial
 
-# Trials for each of which a line of its own is drawn.
+# Trials for each of which a line of its own is drawn; that are drawn as points in many plots; through which a surface
+# is drawn, which grows with their square.
 MOST_LINES = 300
+MOST_POINTS = 500
+MOST_IN_CONTOUR = 100
+# Of more points in a plot, only number, state and objectives are said under the mouse.
+MOST_TEXTS = 2000
+# Of a curve with more points, some are left out.
+MOST_IN_CURVE = 100
 
 
 @dataclass(frozen=True)
@@ -59,16 +67,34 @@ def guarded(key: str, draw: Callable[..., Plot], *arguments: Any) -> Plot:
         return Plot(key, "", "", why_not=f"This plot could not be drawn ({type(error).__name__}: {error}).")
 
 
-def hover(facts: Facts, trial: Trial) -> str:
-    """Return what is said of a trial under the mouse."""
+def best_of(facts: Facts, trials: Iterable[Trial], most: int) -> list[Trial]:
+    """Return the best of complete trials by the first objective, the best one first."""
+    sign = -1 if facts.maximize[0] else 1
+    return sorted(trials, key=lambda trial: sign * trial.values[0])[:most]
+
+
+def left_out(most: int, trials: Sequence[Trial]) -> str:
+    """Return what is to be said where only the best of `trials` are drawn."""
+    return f"The best {most:,} of {len(trials):,} trials. " if len(trials) > most else ""
+
+
+def hover(facts: Facts, trial: Trial, texts: int = 0) -> str:
+    """Return what is said of a trial under the mouse; in short in a plot with very many `texts`."""
     lines = [f"<b>trial {trial.number}</b>, {trial.state}"]
     lines += [f"{q.label} {q.text(value)}" for q, value in zip(facts.objectives, trial.values, strict=False)]
+    if texts > MOST_TEXTS:
+        return "<br>".join(lines)
     if trial.reason and trial.reason != trial.state:
         lines.append(escape(trial.reason.splitlines()[0][:100]))
     if trial.seconds is not None:
         lines.append(duration(trial.seconds))
     lines += [f"{escape(name)} = {escape(shown(value))}" for name, value in trial.params.items()]
     return "<br>".join(lines)
+
+
+def said_in_short(texts: int) -> str:
+    """Return what is to be said where the texts under the mouse are short."""
+    return "The settings of so many trials stand in the table only. " if texts > MOST_TEXTS else ""
 
 
 def escape(text: str) -> str:
@@ -168,25 +194,13 @@ def _values(figure: go.Figure, mode: str = "") -> Iterator[float]:
 
 def limit_axis(figure: go.Figure, maximize: bool) -> str:
     """Let the axis show where good trials differ, if bad ones would squash them; return what is to be said of it."""
-    values = sorted(_values(figure))
-    points = list(_values(figure, "markers"))
-    if len(values) < 8:
+    ends = span(list(_values(figure)), maximize)
+    if ends is None:
         return ""
-    low, high = values[0], values[-1]
-    at = len(values) // 4
-    if maximize and high - low > 4 * (high - values[at]) > 0:
-        bound = values[at] - 0.5 * (high - values[at])
-        figure.update_yaxes(range=[bound, high + 0.06 * (high - bound)], selector={"overlaying": None})
-        hidden = sum(value < bound for value in points)
-    elif not maximize and high - low > 4 * (values[-1 - at] - low) > 0:
-        bound = values[-1 - at] + 0.5 * (values[-1 - at] - low)
-        figure.update_yaxes(range=[low - 0.06 * (bound - low), bound], selector={"overlaying": None})
-        hidden = sum(value > bound for value in points)
-    else:
-        return ""
-    where = "below" if maximize else "above"
+    figure.update_yaxes(range=ends, selector={"overlaying": None})
+    hidden, where = outside(list(_values(figure, "markers")), ends), "below" if maximize else "above"
     return (
-        f"{hidden} {'point lies' if hidden == 1 else 'points lie'} {where} the axis; double-click the plot to see all."
+        f"{hidden} {'point lies' if hidden == 1 else 'points lie'} {where} the axis; double-click the plot to see all. "
         if hidden
         else ""
     )

@@ -1,5 +1,6 @@
 """What a report says of a sweep, as plain data: read from its study and its folders, drawn elsewhere."""
 
+import math
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -91,6 +92,8 @@ class Facts:
     # What the curves are drawn over: `epoch` or `report`.
     curve_axis: str
     settings: dict[str, Any]
+    # What is no number in it where one belongs: `n_trials=many`.
+    unreadable: list[str]
     taken: datetime
     # In memory or not: only for what draws.
     study: Study = field(repr=False)
@@ -163,11 +166,12 @@ def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
     values = [*columns] or [()] * len(names)
     objectives = [quantity(name, column) for name, column in zip(names, values, strict=True)]
     maximize = [direction is StudyDirection.MAXIMIZE for direction in study.directions]
-    target = _target(sweeper.get("target"), objectives[0], maximize[0])
+    numbers, unreadable = _wanted(sweeper)
+    target = _target(sweeper.get("target"), numbers.get("target.value"), objectives[0], maximize[0])
     best = incumbent(study)
     summary = runs.summary(folder)
     status = _status(sweep, sweeper.get("storage") is not None, summary, trials)
-    n_trials = sweeper.get("n_trials")
+    n_trials = numbers.get("n_trials")
     return Facts(
         folder=folder.resolve(),
         name=study.study_name,
@@ -184,6 +188,7 @@ def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
         timeline=timeline([_stretch(trial, now) for trial in trials if _took_a_slot(trial)]),
         curve_axis="epoch" if by_epoch else "report",
         settings=settings,
+        unreadable=unreadable,
         taken=now,
         study=study,
     )
@@ -199,12 +204,30 @@ def _stretch(trial: Trial, now: datetime) -> Stretch:
     return Stretch(str(trial.owner), name, trial.number, trial.started, trial.ended or now)
 
 
-def _target(target: Any, objective: Quantity, maximize: bool) -> Target | None:
-    if not isinstance(target, dict) or target.get("value") is None:
+def _wanted(sweeper: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
+    """Return the number of trials and that of the target; and of what stands there, what is no number."""
+    target = sweeper.get("target")
+    block = target if isinstance(target, dict) else {}
+    given = {"n_trials": sweeper.get("n_trials"), "target.value": block.get("value")}
+    numbers = {key: number for key, value in given.items() if (number := _number(value)) is not None}
+    others = [*given.items(), ("target", None if isinstance(target, dict) else target)]
+    return numbers, [f"{key}={value}" for key, value in others if value is not None and key not in numbers]
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _target(target: Any, value: float | None, objective: Quantity, maximize: bool) -> Target | None:
+    if value is None:
         return None
     metric, direction = target.get("metric"), target.get("direction")
     maximize = direction == "maximize" if direction is not None else metric is not None or maximize
-    return Target(quantity(metric) if metric else objective, float(target["value"]), maximize)
+    return Target(quantity(str(metric)) if metric else objective, value, maximize)
 
 
 def _status(sweep: SweepDir, shared: bool, summary: dict[str, Any], trials: Iterable[Trial]) -> str:
@@ -271,9 +294,9 @@ def _winner(sweep: SweepDir, best: FrozenTrial, trial: Trial, settings: dict[str
     run = runs.read(folder)
     classes = run.settings.get("data.classes")
     classes = [str(name) for name in classes] if isinstance(classes, list) else []
-    typed = shlex.split(str(settings.get("command") or "python app.py"))
-    program = typed[1] if len(typed) > 1 else "app.py"
-    command = training_command(sweep, best, program) if trial.folder is not None else run.facts.get("command")
+    command = (
+        training_command(sweep, best, _program(settings)) if trial.folder is not None else run.facts.get("command")
+    )
     why = f"{folder.name}/ holds no predictions.npz: an earlier version, or an app of another kind, wrote it."
     counts = None
     try:
@@ -287,6 +310,16 @@ def _winner(sweep: SweepDir, best: FrozenTrial, trial: Trial, settings: dict[str
     except InputError as error:
         why = f"The stored predictions cannot be read: {error}."
     return Winner(trial, command, folder, run.facts, run.metrics, classes, counts, why)
+
+
+def _program(settings: dict[str, Any]) -> str:
+    """Return the script that was started."""
+    command = str(settings.get("command") or "python app.py")
+    try:
+        typed = shlex.split(command)
+    except ValueError:  # edited by hand
+        typed = command.split()
+    return typed[1] if len(typed) > 1 else "app.py"
 
 
 def _class_name(conf: Any, none: str) -> str:

@@ -81,8 +81,8 @@ def write(path: Path, many: Sequence[Facts], reload_s: float | None = None) -> N
         reload_s: the page loads itself again after so many seconds; None: never.
     """
     text = render(many, path.absolute().parent, reload_s)
-    with replacing(path, durable=False) as file:  # it can be made again
-        file.write(text)
+    with replacing(path, "wb", durable=False) as file:  # it can be made again
+        file.write(text.encode("utf-8", errors="backslashreplace"))  # a folder's name may be no text
 
 
 def render(many: Sequence[Facts], place: Path, reload_s: float | None = None) -> str:
@@ -183,11 +183,16 @@ def moment(when: datetime | None) -> str:
 
 def _times(facts: Facts) -> str:
     if facts.started is None:
-        return "No trial has begun."
+        return f"No trial has begun.{_unreadable(facts)}"
     starts, wall = len(facts.timeline.periods), facts.timeline.wall_s
     pauses = f", in {starts} starts; the pauses between them do not count" if starts > 1 else ""
     at_work = f" It was at work for {duration(wall)}{pauses}." if facts.timeline.bars else ""
-    return f"Began {moment(facts.started)}.{at_work}"
+    return f"Began {moment(facts.started)}.{at_work}{_unreadable(facts)}"
+
+
+def _unreadable(facts: Facts) -> str:
+    said = ", ".join(facts.unreadable)
+    return f" Taken as unknown, as sweep.yaml says nothing that can be read: {said}." if said else ""
 
 
 def _tile(name: str, value: str, more: str = "") -> dict[str, str]:
@@ -257,7 +262,7 @@ def _pairs(caption: str, pairs: Sequence[tuple[str, str]], *, numbers: bool = Fa
 
 def link(folder: Path, place: Path) -> str:
     """Return the address of a folder for a page that lies in `place`."""
-    return quote(Path(os.path.relpath(folder, place)).as_posix()) + "/"
+    return quote(os.fsencode(Path(os.path.relpath(folder, place)).as_posix())) + "/"
 
 
 def _cell(trial: Trial, place: Path) -> Cell:
@@ -272,9 +277,9 @@ def _objective_cells(facts: Facts, trial: Trial) -> list[Cell]:
 def _slots(facts: Facts) -> Table | None:
     line = facts.timeline
     rows = []
-    for slot, available in line.available.items():
+    for slot in line.available:
         bars = sum(bar.slot == slot for bar in line.bars)
-        idle = f"{duration(available - line.busy[slot])} ({line.idle(slot):.1%})"
+        idle = f"{duration(line.idle_s(slot))} ({line.idle(slot):.1%})"
         rows.append(Row([Cell(slot), Cell(f"{bars}"), Cell(duration(line.busy[slot])), Cell(idle)]))
     heads = [Head("machine, slot"), Head("trials", "number"), Head("busy", "number"), Head("idle", "number")]
     return Table("slots, busy and idle", heads, rows) if rows else None

@@ -14,13 +14,19 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from inksweep import figures
+from inksweep.errors import last_line
+from inksweep.paths import shown as shown_path
+from inksweep.report.axis import outside, span
 from inksweep.report.branches import shown, varied
+from inksweep.report.drawing import MOST_LINES
 from inksweep.report.facts import Facts
 from inksweep.report.looks import INK, LOOKS, SCALE, TARGET, TARGET_METRIC, WINNER
 from inksweep.report.search import best_so_far
 from inksweep.report.searched import importances_of
 from inksweep.report.trials import STATES, Trial, measured
 from inksweep.report.work import time_unit
+
+log = logging.getLogger(__name__)
 
 # Settings drawn side by side.
 MOST_PARAMETERS = 8
@@ -42,15 +48,26 @@ def draw(facts: Facts) -> list[Path]:
     }
     for name, drawer in drawers.items():
         path = facts.folder / "report" / f"{name}.png"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a glyph that the font lacks
-            figure = drawer(facts)
-            if figure is None:
-                path.unlink(missing_ok=True)  # of an earlier moment
+        try:
+            if _drawn(drawer, facts, path):
+                made.append(path)
                 continue
-            figures.save(figure, path)
-        made.append(path)
+        except OSError:  # no picture could be written
+            raise
+        except Exception as error:
+            log.warning("%s: could not be drawn (%s: %s)", shown_path(path), type(error).__name__, last_line(error))
+        path.unlink(missing_ok=True)  # of an earlier moment
     return made
+
+
+def _drawn(drawer: Callable[[Facts], Figure | None], facts: Facts, path: Path) -> bool:
+    """Draw one picture; return whether there was anything to draw."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a glyph that the font lacks, a number that is too large
+        figure = drawer(facts)
+        if figure is not None:
+            figures.save(figure, path)
+    return figure is not None
 
 
 def _complete(facts: Facts) -> list[Trial]:
@@ -74,18 +91,10 @@ def _marks(state: str) -> dict[str, Any]:
 
 def _limit(axes: Axes, values: Sequence[float], maximize: bool) -> None:
     """Let the axis show where good trials differ, if bad ones would squash them."""
-    ordered = sorted(values)
-    if len(ordered) < 8:
+    if (ends := span(values, maximize)) is None:
         return
-    low, high, at = ordered[0], ordered[-1], len(ordered) // 4
-    if maximize and high - low > 4 * (high - ordered[at]) > 0:
-        bound = ordered[at] - 0.5 * (high - ordered[at])
-        axes.set_ylim(bound, high + 0.06 * (high - bound))
-        _tell(axes, 0.02, f"{sum(value < bound for value in ordered)} below")
-    elif not maximize and high - low > 4 * (ordered[-1 - at] - low) > 0:
-        bound = ordered[-1 - at] + 0.5 * (ordered[-1 - at] - low)
-        axes.set_ylim(low - 0.06 * (bound - low), bound)
-        _tell(axes, 0.94, f"{sum(value > bound for value in ordered)} above")
+    axes.set_ylim(ends)
+    _tell(axes, 0.02 if maximize else 0.94, f"{outside(values, ends)} {'below' if maximize else 'above'}")
 
 
 def _tell(axes: Axes, height: float, text: str) -> None:
@@ -316,7 +325,8 @@ def slots(facts: Facts) -> Figure | None:
         state = facts.trials[bar.number].state
         look = LOOKS[state]
         axes.barh(names.index(bar.slot), bar.seconds / per, left=bar.at / per, height=0.7, color=look.colour,
-                  hatch=look.pattern * 2, edgecolor="white", linewidth=0.8)  # fmt: skip
+                  hatch=look.pattern * 2, edgecolor="white",
+                  linewidth=0.8 if len(line.bars) <= MOST_LINES else 0)  # fmt: skip
         if bar.seconds > 0.022 * line.wall_s:
             star = "★" if facts.trials[bar.number] is facts.best else ""
             axes.text((bar.at + bar.seconds / 2) / per, names.index(bar.slot), f"{star}{bar.number}", fontsize=8,

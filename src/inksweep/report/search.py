@@ -6,7 +6,18 @@ from typing import Any
 import plotly.graph_objects as go
 from optuna import visualization
 
-from inksweep.report.drawing import MOST_LINES, Plot, escape, guarded, hover, limit_axis, shown_study, style
+from inksweep.report.drawing import (
+    MOST_IN_CURVE,
+    MOST_LINES,
+    Plot,
+    escape,
+    guarded,
+    hover,
+    limit_axis,
+    said_in_short,
+    shown_study,
+    style,
+)
 from inksweep.report.facts import Facts
 from inksweep.report.looks import LOOKS, TARGET, TARGET_METRIC, WINNER
 from inksweep.report.trials import STATES, Trial, measured
@@ -35,7 +46,7 @@ def history(facts: Facts, index: int) -> Plot:
     figure.data[0].update(
         name="complete",
         marker={"color": look.colour, "size": 8, "symbol": look.symbol},
-        hovertext=[hover(facts, facts.trials[number]) for number in figure.data[0].x],
+        hovertext=[hover(facts, facts.trials[number], len(facts.trials)) for number in figure.data[0].x],
         hoverinfo="text",
     )
     for trace in figure.data[1:]:
@@ -58,12 +69,12 @@ def history(facts: Facts, index: int) -> Plot:
     )
     style(figure, "number of the trial", quantity.axis)
     figure.update_xaxes(tickformat="d", rangemode="nonnegative")
-    note = f"One point a trial; {'higher' if maximize else 'lower'} is better. "
+    note = f"One point a trial; {'higher' if maximize else 'lower'} is better. The line is the best up to each number. "
     if index == 0 and any(trial.state in ("pruned", "stopped") for trial in facts.trials):
         note += "Trials that were ended early stand where they last reported. "
     # On the front, one may be far from the best of a single objective.
     cut = limit_axis(figure, maximize) if len(facts.objectives) == 1 else ""
-    return Plot(key, title, note + cut, figure)
+    return Plot(key, title, (note + cut + said_in_short(len(facts.trials))).strip(), figure)
 
 
 def _add_unfinished(figure: go.Figure, facts: Facts, state: str) -> None:
@@ -77,7 +88,7 @@ def _add_unfinished(figure: go.Figure, facts: Facts, state: str) -> None:
         mode="markers",
         name=state,
         marker={"color": look.colour, "symbol": look.symbol, "size": 8, "line": {"width": 2, "color": look.colour}},
-        hovertext=[hover(facts, trial) for trial in trials],
+        hovertext=[hover(facts, trial, len(facts.trials)) for trial in trials],
         hoverinfo="text",
     )
 
@@ -95,7 +106,7 @@ def _add_at_the_rim(figure: go.Figure, facts: Facts, state: str) -> None:
         mode="markers",
         name=f"{state} (no value)",
         marker={"color": look.colour, "symbol": look.symbol, "size": 9, "line": {"width": 2, "color": look.colour}},
-        hovertext=[hover(facts, trial) for trial in trials],
+        hovertext=[hover(facts, trial, len(facts.trials)) for trial in trials],
         hoverinfo="text",
     )
     figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
@@ -132,7 +143,7 @@ def _add_target(figure: go.Figure, facts: Facts, complete: Sequence[Trial]) -> N
 
 
 def best_so_far(facts: Facts, complete: Sequence[Trial]) -> list[Trial]:
-    """Return the trials that were the best when they ended, by number."""
+    """Return the trials that are better than all with a smaller number, which need not have ended earlier."""
     best: list[Trial] = []
     for trial in complete:
         if best and (
@@ -149,16 +160,16 @@ def curves(facts: Facts) -> Plot:
     drawn = [trial for trial in facts.trials if trial.curve]
     if not drawn:
         return Plot("curves", "", "", why_not="No trial reported anything while it ran, so there are no curves.")
-    left_out = len(drawn) - MOST_LINES
+    missing = len(drawn) - MOST_LINES
     drawn = drawn[-MOST_LINES:]
-    figure = go.Figure()
+    points, figure = _points(drawn), go.Figure()
     # The lighter ones first: what counts lies on top.
     for state in ("lost", "stopped", "diverged", "failed", "pruned", "complete", "running"):
         of_state = [trial for trial in drawn if trial.state == state and trial is not facts.best]
         if of_state:
             look = LOOKS[state]
             figure.add_scatter(
-                **_lines(facts, of_state),
+                **_lines(facts, of_state, points),
                 name=STATES[state].partition(":")[0].partition(",")[0],
                 mode="lines+markers",
                 line={"color": look.colour, "dash": look.dash, "width": 1.3},
@@ -167,28 +178,47 @@ def curves(facts: Facts) -> Plot:
             )
     if facts.best is not None and facts.best.curve:
         figure.add_scatter(
-            **_lines(facts, [facts.best]),
+            **_lines(facts, [facts.best], points),
             name=f"winner, trial {facts.best.number}",
             mode="lines+markers",
             line={"color": WINNER, "width": 3},
             marker={"symbol": "star", "size": 9, "color": WINNER},
         )
     style(figure, "epoch" if facts.curve_axis == "epoch" else "number of the report", quantity.axis)
-    note = "A line a trial, with its settings on hover. Trials that were ended early are drawn lighter and stop there. "
-    if left_out > 0:
-        note += f"The first {left_out:,} trials are left out. "
-    return Plot("curves", "", note + limit_axis(figure, facts.maximize[0]), figure, height=460)
+    note = "A line a trial. Trials that were ended early are drawn lighter and stop there. "
+    if missing > 0:
+        note += f"The first {missing:,} of these trials are left out. "
+    if any(len(trial.curve) > MOST_IN_CURVE for trial in drawn):
+        note += f"Of each curve at most {MOST_IN_CURVE} points are drawn. "
+    note += said_in_short(points) + limit_axis(figure, facts.maximize[0])
+    return Plot("curves", "", note.strip(), figure, height=460)
 
 
-def _lines(facts: Facts, trials: Sequence[Trial]) -> dict[str, Any]:
-    """Return many curves as one line with gaps: one entry in the legend, and quick to draw."""
+def _points(trials: Sequence[Trial]) -> int:
+    return sum(min(len(trial.curve), MOST_IN_CURVE) for trial in trials)
+
+
+def _thinned(curve: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """Return a curve with at most `MOST_IN_CURVE` points; its ends are among them."""
+    last, steps = len(curve) - 1, MOST_IN_CURVE - 1
+    return curve if last <= steps else [curve[step * last // steps] for step in range(steps + 1)]
+
+
+def _lines(facts: Facts, trials: Sequence[Trial], points: int) -> dict[str, Any]:
+    """Return many curves as one line with gaps: one entry in the legend, and quick to draw.
+
+    Args:
+        facts: of the sweep.
+        trials: those with a curve.
+        points: how many the plot has in all.
+    """
     scale = facts.objectives[0].scale
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []
     for trial in trials:
-        said = hover(facts, trial)
-        for at, value in trial.curve:
+        said = hover(facts, trial, points)
+        for at, value in _thinned(trial.curve):
             x.append(at)
             y.append(value * scale)
             text.append(f"{facts.curve_axis} {at:.4g}: {facts.objectives[0].text(value)}<br>{said}")
@@ -266,8 +296,8 @@ def together(many: Sequence[Facts]) -> Plot:
         return Plot("together", "", "", why_not="None of these sweeps has a complete trial yet.")
     style(figure, "number of the trial", objective.axis)
     figure.update_xaxes(tickformat="d")
-    note = f"The best {objective.label} so far, trial by trial. "
+    note = f"The best {objective.label} of all trials up to each number. "
     if len(alike) < len(many):
         names = ", ".join(facts.name for facts in many if facts not in alike)
         note += f"Not drawn, as their objective is another: {names}. "
-    return Plot("together", "", note + limit_axis(figure, many[0].maximize[0]), figure)
+    return Plot("together", "", (note + limit_axis(figure, many[0].maximize[0])).strip(), figure)

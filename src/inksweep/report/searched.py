@@ -9,17 +9,22 @@ from typing import Any
 import optuna
 import plotly.graph_objects as go
 from optuna import visualization
+from optuna.study import Study
 from optuna.trial import FrozenTrial
 from plotly.colors import sample_colorscale
 
 from inksweep.report.branches import Branch, branches, shown, varied
 from inksweep.report.drawing import (
+    MOST_IN_CONTOUR,
     MOST_LINES,
+    MOST_POINTS,
     Plot,
     Section,
+    best_of,
     escape,
     guarded,
     hover,
+    left_out,
     shown_study,
     style,
     too_few,
@@ -125,34 +130,41 @@ def _of_branch(facts: Facts, branch: Branch, key: str, title: str, note: str, fo
     weights = importances_of(facts, 0, branch.trials)
     ordered = sorted(branch.varied, key=lambda name: -weights.get(escape(name), 0.0))
     parallel = guarded(f"{key}-parallel", parallel_coordinates, facts, branch, ordered, f"{key}-parallel")
-    slices = [
-        guarded(place, slice_of, facts, branch, name, place)
-        for place, name in ((f"{key}-slice{number}", name) for number, name in enumerate(ordered))
-    ]
-    surfaces = [name for name in ordered if len({shown(trial.params[name]) for trial in branch.trials}) > 2]
-    pairs = combinations(surfaces[:MOST_IMPORTANT], 2)
-    contours = [
-        guarded(place, contour, facts, branch, pair, place)
-        for place, pair in ((f"{key}-contour{number}", pair) for number, pair in enumerate(pairs))
-    ]
-    later = "One parameter at a time. A brighter point is a later trial."
+    later = f"One parameter at a time. A brighter point is a later trial. {left_out(MOST_POINTS, branch.trials)}"
     found = [
         Section(key, title, note, [parallel], folded=folded),
-        Section(f"{key}-slices", "Parameter by parameter", later, slices, small=True, folded=folded),
-    ]
-    if contours:
-        about = "The most important parameters, two at a time. Brighter is better; between the points it is a guess."
+        Section(f"{key}-slices", "Parameter by parameter", later.strip(), _slices(facts, branch, ordered, key),
+                small=True, folded=folded),
+    ]  # fmt: skip
+    if contours := _contours(facts, branch, ordered, key):
+        about = (
+            "The most important parameters, two at a time. Brighter is better; between the points it is a guess. "
+            f"{left_out(MOST_IN_CONTOUR, branch.trials)}"
+        ).strip()
         found.append(Section(f"{key}-contours", "Two parameters together", about, contours, small=True, folded=folded))
     return found
+
+
+def _slices(facts: Facts, branch: Branch, names: Sequence[str], key: str) -> list[Plot]:
+    study = shown_study(facts, best_of(facts, branch.trials, MOST_POINTS))
+    places = {f"{key}-slice{number}": name for number, name in enumerate(names)}
+    return [guarded(place, slice_of, facts, study, name, place) for place, name in places.items()]
+
+
+def _contours(facts: Facts, branch: Branch, names: Sequence[str], key: str) -> list[Plot]:
+    trials = best_of(facts, branch.trials, MOST_IN_CONTOUR)
+    surfaces = [name for name in names if len({shown(trial.params[name]) for trial in trials}) > 2]
+    pairs = list(combinations(surfaces[:MOST_IMPORTANT], 2))
+    study = shown_study(facts, trials if pairs else [])
+    places = {f"{key}-contour{number}": pair for number, pair in enumerate(pairs)}
+    return [guarded(place, contour, facts, trials, study, pair, place) for place, pair in places.items()]
 
 
 def parallel_coordinates(facts: Facts, branch: Branch, names: Sequence[str], key: str) -> Plot:
     """Draw each complete trial as a line through the values of its parameters."""
     quantity, maximize = facts.objectives[0], facts.maximize[0]
-    ranked = sorted(branch.trials, key=lambda trial: -trial.values[0] if maximize else trial.values[0])
-    note = f"The best {MOST_LINES} of {len(ranked):,} trials." if len(ranked) > MOST_LINES else ""
     figure = visualization.plot_parallel_coordinate(
-        shown_study(facts, ranked[:MOST_LINES]),
+        shown_study(facts, best_of(facts, branch.trials, MOST_LINES)),
         params=[escape(name) for name in names],
         target=lambda trial: trial.values[0],
         target_name=quantity.axis,
@@ -170,6 +182,7 @@ def parallel_coordinates(facts: Facts, branch: Branch, names: Sequence[str], key
     figure.layout.annotations = _apart(figure.layout.annotations)
     figure.update_annotations(bgcolor="rgba(255,255,255,0.8)", font={"size": 11, "color": INK})
     figure.update_layout(margin={"l": 10, "r": 20, "t": 15, "b": 60})
+    note = left_out(MOST_LINES, branch.trials).strip()
     return Plot(key, "", note, figure, height=430, least_width=150 * (len(names) + 1))
 
 
@@ -182,10 +195,9 @@ def _apart(annotations: Sequence[Any]) -> list[Any]:
     return kept
 
 
-def slice_of(facts: Facts, branch: Branch, name: str, key: str) -> Plot:
-    """Draw the objective over one parameter."""
+def slice_of(facts: Facts, study: Study, name: str, key: str) -> Plot:
+    """Draw the objective over one parameter, of the trials of a shown study."""
     quantity = facts.objectives[0]
-    study = shown_study(facts, branch.trials)
     figure = visualization.plot_slice(
         study, params=[escape(name)], target=lambda trial: trial.values[0], target_name=quantity.label
     )
@@ -212,15 +224,15 @@ def _unquote(figure: go.Figure) -> None:
         trace.x = [plain.get(label, label) for label in trace.x]
 
 
-def contour(facts: Facts, branch: Branch, pair: tuple[str, str], key: str) -> Plot:
-    """Draw the objective over two parameters."""
+def contour(facts: Facts, trials: Sequence[Trial], study: Study, pair: tuple[str, str], key: str) -> Plot:
+    """Draw the objective over two parameters, of `trials`; `study` shows them."""
     quantity = facts.objectives[0]
-    points = {tuple(shown(trial.params[name]) for name in pair) for trial in branch.trials}
+    points = {tuple(shown(trial.params[name]) for name in pair) for trial in trials}
     if len(points) < ENOUGH_FOR_CONTOUR:
         few = f"only {len(points)} points; a surface through so few would mislead."
         return Plot(key, "", "", why_not=f"{pair[0]} and {pair[1]}: {few}")
     figure = visualization.plot_contour(
-        shown_study(facts, branch.trials),
+        study,
         params=[escape(name) for name in pair],
         target=lambda trial: trial.values[0],
         target_name=quantity.axis,

@@ -1,8 +1,12 @@
 """When each slot worked and when it was idle: pauses between two starts of a sweep are no idle time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
+
+# Begin and end.
+Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Period:
 class Bar:
     """A trial on the axis that leaves pauses out, in seconds."""
 
+    # As in `Timeline.available`.
     slot: str
     number: int
     at: float
@@ -49,7 +54,8 @@ class Timeline:
     # In order, apart from each other.
     periods: list[Period]
     bars: list[Bar]
-    # Seconds in which a slot could have run trials, and in which it did; by slot.
+    # Seconds in which a slot could have run trials, and in which it did; by slot. A process has its own: of two that
+    # were at work at the same time on one machine, the second one's are called `..., process 2`.
     available: dict[str, float]
     busy: dict[str, float]
 
@@ -57,6 +63,10 @@ class Timeline:
     def wall_s(self) -> float:
         """Return how long the sweep was at work, in seconds, without the pauses between its starts."""
         return sum(period.seconds for period in self.periods)
+
+    def idle_s(self, slot: str) -> float:
+        """Return how long a slot was idle, in seconds."""
+        return max(0.0, self.available[slot] - self.busy[slot])  # sums of fractions may differ by a hair
 
     def idle(self, slot: str) -> float:
         """Return the part of its time that a slot was idle, 0..1."""
@@ -78,30 +88,58 @@ def timeline(stretches: Sequence[Stretch]) -> Timeline:
     A process is at work from the begin of its first trial to the end of its last, and a slot could have run trials
     while a process was at work that used it.
     """
-    work: dict[str, tuple[datetime, datetime]] = {}
+    # A clock that was set back, or that of another machine: such a trial took no time.
+    stretches = [replace(stretch, end=max(stretch.begin, stretch.end)) for stretch in stretches]
+    work = _work(stretches)
+    periods, numbers = _apart(work.values()), _numbers(stretches, work)
+    rows: dict[str, list[Stretch]] = {}
+    for stretch in sorted(stretches, key=lambda stretch: (stretch.slot, numbers[stretch.owner], stretch.begin)):
+        number = numbers[stretch.owner]
+        rows.setdefault(stretch.slot if number == 1 else f"{stretch.slot}, process {number}", []).append(stretch)
+    return Timeline(
+        periods,
+        bars=[_bar(row, stretch, periods) for row, ours in rows.items() for stretch in ours],
+        available={row: _seconds(work[stretch.owner] for stretch in ours) for row, ours in rows.items()},
+        busy={row: _seconds((stretch.begin, stretch.end) for stretch in ours) for row, ours in rows.items()},
+    )
+
+
+def _bar(row: str, stretch: Stretch, periods: Iterable[Period]) -> Bar:
+    period = next(period for period in periods if period.begin <= stretch.begin <= period.end)
+    at = period.at + (stretch.begin - period.begin).total_seconds()
+    return Bar(row, stretch.number, at, (stretch.end - stretch.begin).total_seconds())
+
+
+def _work(stretches: Iterable[Stretch]) -> dict[str, Span]:
+    """Return when each process was at work."""
+    work: dict[str, Span] = {}
     for stretch in stretches:
         begin, end = work.get(stretch.owner, (stretch.begin, stretch.end))
         work[stretch.owner] = (min(begin, stretch.begin), max(end, stretch.end))
-    periods = _apart(sorted(work.values()))
-    slots = sorted({stretch.slot for stretch in stretches})
-    available, busy = dict.fromkeys(slots, 0.0), dict.fromkeys(slots, 0.0)
-    for slot in slots:
-        owners = {stretch.owner for stretch in stretches if stretch.slot == slot}
-        available[slot] = sum(period.seconds for period in _apart(sorted(work[owner] for owner in owners)))
-    bars = []
-    for stretch in sorted(stretches, key=lambda stretch: stretch.begin):
-        seconds = (stretch.end - stretch.begin).total_seconds()
-        busy[stretch.slot] += seconds
-        period = next(period for period in periods if period.begin <= stretch.begin <= period.end)
-        at = period.at + (stretch.begin - period.begin).total_seconds()
-        bars.append(Bar(stretch.slot, stretch.number, at, seconds))
-    return Timeline(periods, bars, available, busy)
+    return work
 
 
-def _apart(spans: Sequence[tuple[datetime, datetime]]) -> list[Period]:
-    """Return the union of spans that are sorted by their begin."""
+def _numbers(stretches: Iterable[Stretch], work: dict[str, Span]) -> dict[str, int]:
+    """Number the processes: those that used the same slot share a number only if they were at work one by one."""
+    slots: dict[str, set[str]] = {}
+    for stretch in stretches:
+        slots.setdefault(stretch.owner, set()).add(stretch.slot)
+    numbers: dict[str, int] = {}
+    for owner, (begin, _) in sorted(work.items(), key=lambda item: item[1]):
+        beside = (other for other in numbers if work[other][1] > begin and slots[other] & slots[owner])
+        taken = {numbers[other] for other in beside}
+        numbers[owner] = next(number for number in count(1) if number not in taken)
+    return numbers
+
+
+def _seconds(spans: Iterable[Span]) -> float:
+    return sum(period.seconds for period in _apart(spans))
+
+
+def _apart(spans: Iterable[Span]) -> list[Period]:
+    """Return the union of spans."""
     periods: list[Period] = []
-    for begin, end in spans:
+    for begin, end in sorted(spans):
         if periods and begin <= periods[-1].end:
             last = periods[-1]
             periods[-1] = Period(last.begin, max(last.end, end), last.at)

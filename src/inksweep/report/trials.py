@@ -119,14 +119,15 @@ def curve_over_reports(trial: FrozenTrial) -> list[tuple[float, float]]:
 def read_trial(sweep: SweepDir, trial: FrozenTrial, curve: list[tuple[float, float]]) -> Trial:
     """Return a trial of the study as the page shows it."""
     notes, run = trial.user_attrs, sweep.trial(trial.number)
-    owner = notes.get(OWNER) or {}
+    owner = notes.get(OWNER)
+    owner = owner if isinstance(owner, dict) else {}
     state = _state(trial)
     return Trial(
         number=trial.number,
         state=state,
         values=tuple(trial.values) if trial.state is TrialState.COMPLETE else (),
         params=dict(trial.params),
-        metrics={name: float(value) for name, value in (notes.get(METRICS) or {}).items()},
+        metrics=_numbers(notes.get(METRICS)),
         counts=counts(trial),
         reason="" if state == "complete" else str(notes.get(REASON) or "").strip(),
         traceback=_traceback(run) if state in ("failed", "lost") else "",
@@ -140,6 +141,12 @@ def read_trial(sweep: SweepDir, trial: FrozenTrial, curve: list[tuple[float, flo
         curve=curve,
         folder=run.root if run.root.is_dir() else None,
     )
+
+
+def _numbers(note: Any) -> dict[str, float]:
+    """Return what is a number in a note: anybody may write one."""
+    entries = note.items() if isinstance(note, dict) else ()
+    return {str(name): float(value) for name, value in entries if isinstance(value, int | float)}
 
 
 def _state(trial: FrozenTrial) -> str:

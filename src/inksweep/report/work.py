@@ -1,13 +1,16 @@
 """Plots of the slots at work, and of the winner's mistakes."""
 
 import html
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
-from inksweep.report.drawing import Plot, escape, hover, style
+from inksweep.report.drawing import MOST_LINES, Plot, escape, hover, said_in_short, style
 from inksweep.report.facts import Facts
 from inksweep.report.looks import INK, LOOKS
 from inksweep.report.quantity import duration
+from inksweep.report.slots import Bar
 from inksweep.report.trials import STATES, Trial
 
 
@@ -19,37 +22,10 @@ def slots(facts: Facts) -> Plot:
     per, unit = time_unit(line.wall_s)
     figure = go.Figure()
     names = {slot: f"{html.escape(slot)}<br>idle {line.idle(slot):.1%}" for slot in line.available}
-    for state in STATES:
+    for state in LOOKS:
         bars = [bar for bar in line.bars if facts.trials[bar.number].state == state]
-        if not bars or state not in LOOKS:
-            continue
-        look = LOOKS[state]
-        figure.add_bar(
-            orientation="h",
-            y=[names[bar.slot] for bar in bars],
-            base=[bar.at / per for bar in bars],
-            x=[bar.seconds / per for bar in bars],
-            name=STATES[state].partition(":")[0].partition(",")[0],
-            marker={
-                "color": look.colour,
-                "line": {"color": "white", "width": 1},
-                "pattern": {
-                    "shape": look.pattern,
-                    "bgcolor": look.colour,
-                    "fgcolor": "white",
-                    "size": 8,
-                    "solidity": 0.2,
-                },
-            },
-            text=[("★ " if facts.trials[bar.number] is facts.best else "") + str(bar.number) for bar in bars],
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            textfont={"color": look.text},
-            hovertext=[_when(facts, facts.trials[bar.number]) for bar in bars],
-            hoverinfo="text",
-            width=0.7,
-        )
+        if bars:
+            figure.add_bar(**_bars(facts, state, bars, names, per))
     style(figure, f"time at work ({unit})", "")
     figure.update_layout(
         barmode="overlay", bargap=0.2, uniformtext={"mode": "hide", "minsize": 9}, margin={"l": 10, "r": 20, "t": 10}
@@ -57,12 +33,40 @@ def slots(facts: Facts) -> Plot:
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False, ticks="", categoryorder="array",
                         categoryarray=list(names.values()))  # fmt: skip
     figure.update_xaxes(rangemode="tozero", range=[0, line.wall_s / per * 1.005])
-    pauses: list[str] = []
-    for before, after in zip(line.periods, line.periods[1:], strict=False):
-        figure.add_vline(x=after.at / per, line={"color": INK, "dash": "dash", "width": 1.2})
-        pauses.append(duration((after.begin - before.end).total_seconds()))
+    for period in line.periods[1:]:
+        figure.add_vline(x=period.at / per, line={"color": INK, "dash": "dash", "width": 1.2})
+    return Plot("slots", "", _about_slots(facts), figure, height=170 + 58 * len(names))
+
+
+def _bars(facts: Facts, state: str, bars: Sequence[Bar], names: Mapping[str, str], per: float) -> dict[str, Any]:
+    """Return the bars of the trials in one state."""
+    look, many = LOOKS[state], len(facts.timeline.bars)
+    rim = {"color": "white", "width": 1 if many <= MOST_LINES else 0}  # it would cover bars that are narrower
+    pattern = {"shape": look.pattern, "bgcolor": look.colour, "fgcolor": "white", "size": 8, "solidity": 0.2}
+    return {
+        "orientation": "h",
+        "y": [names[bar.slot] for bar in bars],
+        "base": [bar.at / per for bar in bars],
+        "x": [bar.seconds / per for bar in bars],
+        "name": STATES[state].partition(":")[0].partition(",")[0],
+        "marker": {"color": look.colour, "line": rim, "pattern": pattern},
+        "text": [("★ " if facts.trials[bar.number] is facts.best else "") + str(bar.number) for bar in bars],
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textangle": 0,
+        "textfont": {"color": look.text},
+        "hovertext": [_when(facts, facts.trials[bar.number], many) for bar in bars],
+        "hoverinfo": "text",
+        "width": 0.7,
+    }
+
+
+def _about_slots(facts: Facts) -> str:
+    line = facts.timeline
     note = "A bar a trial, with its number where there is room. "
     note += f"Together the slots were idle {line.idle_share:.1%} of their time. "
+    ends = zip(line.periods, line.periods[1:], strict=False)
+    pauses = [duration((after.begin - before.end).total_seconds()) for before, after in ends]
     if pauses:
         said = ", ".join(pauses) if len(pauses) <= 5 else f"{len(pauses)} of them"
         note += (
@@ -70,14 +74,14 @@ def slots(facts: Facts) -> Plot:
         )
     if any(not trial.end_is_known for trial in facts.trials):
         note += "A lost trial ends at its last sign of life. "
-    return Plot("slots", "", note, figure, height=170 + 58 * len(names))
+    return (note + said_in_short(len(line.bars))).strip()
 
 
-def _when(facts: Facts, trial: Trial) -> str:
+def _when(facts: Facts, trial: Trial, texts: int) -> str:
     assert trial.started is not None
     end = f"{trial.ended:%H:%M:%S}" if trial.ended else "now"
     known = "" if trial.end_is_known else " (last sign of life)"
-    return f"{trial.started:%Y-%m-%d %H:%M:%S} to {end}{known}<br>{hover(facts, trial)}"
+    return f"{trial.started:%Y-%m-%d %H:%M:%S} to {end}{known}<br>{hover(facts, trial, texts)}"
 
 
 def time_unit(seconds: float) -> tuple[float, str]:

@@ -59,6 +59,28 @@ def test_a_change_within_the_same_size_is_seen_by_its_time(folders: list[Path]) 
     assert index.load(folders)[0].value == 0.98
 
 
+def test_a_run_whose_options_changed_is_read_again(folders: list[Path], reads: list[Path]) -> None:
+    index.load(folders)
+    reads.clear()
+    hydra = folders[4] / ".hydra/hydra.yaml"
+    hydra.write_text(hydra.read_text().replace("model: mlp", "model: perceptron"))
+    assert index.load(folders)[4].settings["model"] == "perceptron"
+    assert reads == [folders[4]]
+
+
+def test_a_name_that_is_no_text_is_kept_too(folders: list[Path], reads: list[Path]) -> None:
+    odd = Path(os.fsdecode(os.fsencode(folders[0]) + b"\xff"))
+    try:
+        make(odd)
+    except OSError:
+        pytest.skip("folders have names in Unicode here")
+    everything = [*folders, odd]
+    first = index.load(everything)
+    reads.clear()
+    assert index.load(everything) == first
+    assert not reads
+
+
 def test_what_is_not_settled_is_read_each_time(tmp_path: Path, reads: list[Path]) -> None:
     unfinished, broken = make(tmp_path / "a", result=None), make(tmp_path / "b", result="{")
     (unfinished / ".lock").touch()
@@ -96,7 +118,7 @@ def test_the_oldest_make_room(folders: list[Path], cache: Path, monkeypatch: pyt
     monkeypatch.setattr(index, "MOST_RUNS", 5)
     index.load(folders)
     with sqlite3.connect(cache / "runs.sqlite") as database:
-        kept = [Path(folder) for (folder,) in database.execute("SELECT folder FROM runs ORDER BY rowid")]
+        kept = [Path(os.fsdecode(folder)) for (folder,) in database.execute("SELECT folder FROM runs ORDER BY rowid")]
     assert kept == folders[-5:]
 
 

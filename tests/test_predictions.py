@@ -58,6 +58,32 @@ def test_a_flipped_bit_is_read_as_it_was_or_named(tmp_path: Path) -> None:
     assert refused > 20
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": np.array([0, 1, -2, 2])},
+        {"predicted": np.array([0, 2, 2, -1])},
+        {"labels": np.array([0.0, 1.0, 2.0, 2.0])},
+        {"predicted": np.array([0, 2, 2])},
+        {"labels": np.array([[0, 1], [2, 2]])},
+        {"labels": np.array(0)},
+        {"confidence": np.array([0.9, np.nan, 0.7, 1.0])},
+        {"confidence": np.array([0.9, 1.5, 0.7, 1.0])},
+        {"confidence": np.array([0.9, -0.5, 0.7, 1.0])},
+        {"confidence": np.array([1, 0, 1, 1])},
+        {"labels": np.zeros(0, int), "predicted": np.zeros(0, int), "confidence": np.zeros(0)},
+    ],
+)
+def test_arrays_that_are_no_answers_are_refused(tmp_path: Path, change: dict) -> None:
+    path = tmp_path / "predictions.npz"
+    arrays = {f"{split}/{name}": values for split in ("val", "test") for name, values in vars(some()).items()}
+    np.savez(path, **arrays)
+    assert len(predictions.load(path)["test"]) == 4
+    np.savez(path, **arrays | {f"test/{name}": values for name, values in change.items()})
+    with pytest.raises(InputError, match=r"predictions\.npz: cannot be used \(its test arrays"):
+        predictions.load(path)
+
+
 def test_the_answers_to_logits_have_their_accuracy() -> None:
     logits, labels = torch.randn(50, 10), torch.randint(10, (50,))
     answers = predicted(logits, labels)

@@ -1,5 +1,6 @@
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,10 @@ def make(folder: Path, result: object = RESULT, config: object = CONFIG, hydra: 
 def test_a_run_is_read_as_it_would_be_typed(tmp_path: Path) -> None:
     run = runs.read(make(tmp_path / "run"))
     assert (run.status, run.reason, run.study) == ("completed", None, None)
-    # the option chosen stands for `_target_`; Hydra's own groups and those without an option are no settings
+    # Hydra's own groups and those without an option are no settings
     assert run.settings == {
-        "model": "mlp", "model.hidden": [256, 128], "optimizer": "sgd", "optimizer.lr": 1e-05,
+        "model": "mlp", "model._target_": "inksweep.models.MLP", "model.hidden": [256, 128],
+        "optimizer": "sgd", "optimizer._target_": "torch.optim.SGD", "optimizer.lr": 1e-05,
         "objective": "val/accuracy", "seed": 1,
     }  # fmt: skip
     assert run.metrics == {
@@ -68,8 +70,70 @@ def test_hydras_own_file_gives_the_choices_wherever_they_stand_in_it(tmp_path: P
         assert runs.read(make(tmp_path / str(number), hydra=text)).settings["model"] == "mlp"
 
 
-def test_without_the_choices_the_target_stays(tmp_path: Path) -> None:
-    assert runs.read(make(tmp_path / "run", hydra=None)).settings["model._target_"] == "inksweep.models.MLP"
+def test_paths_and_tuples_of_a_typed_app_are_read_as_text_and_lists_and_nothing_is_called(tmp_path: Path) -> None:
+    config = f"""
+root: !!python/object/apply:pathlib.PosixPath [/, data, digits]
+whole: !!python/object/apply:pathlib._local.PosixPath [/data/digits]
+share: !!python/object/apply:pathlib.PureWindowsPath ['C:', digits]
+size: !!python/tuple [28, 28]
+kind: !!python/object/apply:enum.Kind [2]
+maker: !!python/name:mypackage.make ''
+object: !!python/object:mypackage.Thing {{a: 1}}
+touched: !!python/object/apply:os.mkdir ["{tmp_path}/touched"]
+"""
+    run = runs.read(make(tmp_path / "run", config=config, hydra=None))
+    assert run.status == "completed"
+    assert run.settings == {
+        "root": "/data/digits", "whole": "/data/digits", "share": "C:digits", "size": [28, 28], "kind": [2],
+        "maker": "mypackage.make", "object.a": 1, "touched": [f"{tmp_path}/touched"],
+    }  # fmt: skip
+    assert not (tmp_path / "touched").exists()
+
+
+def test_what_is_not_a_number_is_equal_to_itself(tmp_path: Path) -> None:
+    a, b = (runs.read(make(tmp_path / name, config="low: .nan\nlist: [.nan, 1.5]\nhigh: .inf")) for name in "ab")
+    assert a.settings == b.settings
+    assert a.settings == {"model": "mlp", "optimizer": "sgd", "low": "nan", "list": ["nan", 1.5], "high": float("inf")}
+
+
+@pytest.mark.parametrize("one", ["{x: 1, y: 2}", "[1, 2]", "{}"])
+@pytest.mark.parametrize("more", ["{{x: *{0}, y: *{0}}}", "[*{0}, *{0}]"])
+def test_aliases_in_aliases_are_no_config(tmp_path: Path, one: str, more: str) -> None:
+    names = [f"a{number}" for number in range(31)]
+    lines = [f"{after}: &{after} {more.format(before)}" for before, after in pairwise(names)]
+    run = runs.read(make(tmp_path / "run", config="\n".join([f"a0: &a0 {one}", *lines])))
+    assert run.status == "broken"
+    assert "config.yaml: too many keys" in run.reason
+
+
+def test_a_config_in_itself_is_none(tmp_path: Path) -> None:
+    for number, text in enumerate(("a: &a [*a]", "a: &a {b: *a}")):
+        run = runs.read(make(tmp_path / str(number), config=text))
+        assert (run.status, "too many keys" in run.reason) == ("broken", True)
+
+
+@pytest.mark.parametrize(
+    ("key", "silent"),
+    [
+        ("data.root", True), ("data.npm.package", True), ("data.checksums.a.b", True), ("tracker", True),
+        ("tracker._target_", True), ("figures", True), ("trainer.resume", True),
+        ("data.name", False), ("trainer.resume_at", False), ("figures_of", False), ("trainer", False),
+    ],
+)  # fmt: skip
+def test_settings_that_change_nothing_learnt(key: str, silent: bool) -> None:
+    assert runs.is_silent(key) is silent
+
+
+def test_the_groups_that_say_what_a_target_is() -> None:
+    assert runs.target_options("model._target_") == ["model"]
+    assert runs.target_options("model.encoder._target_") == ["model.encoder", "model/encoder"]
+    assert runs.target_options("model.hidden") == runs.target_options("_target_") == []
+
+
+def test_text_for_a_terminal_has_no_controls() -> None:
+    assert runs.visible("plain, grün ±1 ★") == "plain, grün ±1 ★"
+    assert runs.visible("a\nb\x1b[31m\\n") == r"a\nb\x1b[31m\n"
+    assert runs.visible("\udcff").isascii()
 
 
 def test_several_objectives_are_metrics_and_the_first_is_the_objective(tmp_path: Path) -> None:
@@ -151,6 +215,24 @@ def test_without_a_result_the_lock_tells_a_running_run_from_a_killed_one(tmp_pat
     assert running.metrics["val/accuracy"] == 0.0  # the last row as it stands: 0.
 
 
+def test_a_trial_of_another_app_is_as_alive_as_its_sweep(tmp_path: Path) -> None:
+    folder = make(tmp_path / "night" / "3", result=None)
+    assert runs.read(folder).status == "foreign"
+    (tmp_path / "night" / "sweep.yaml").write_text("{}")
+    assert (runs.read(folder).status, runs.read(folder).reason) == ("unfinished", None)  # a database: no lock
+    with FileLock(tmp_path / "night" / ".lock"):
+        assert runs.read(folder).status == "running"
+    assert (runs.read(folder).status, runs.read(folder).reason) == ("unfinished", None)
+
+
+def test_where_a_lock_says_nothing_this_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make(tmp_path / "run", result=None)
+    (folder / ".lock").touch()
+    monkeypatch.setattr(runs, "is_held", lambda lock: None)
+    run = runs.read(folder)
+    assert (run.status, run.reason) == ("unfinished", "whether it still runs cannot be told")
+
+
 def test_a_row_that_was_cut_short_is_left_out_of_the_curve(tmp_path: Path) -> None:
     folder = make(tmp_path / "run")
     (folder / "metrics.csv").write_text("epoch,val/loss,val/accuracy\n1,0.5,0.8\n2,0.4,0.9\n3,0.")
@@ -194,6 +276,23 @@ class TestFind:
 
     def test_patterns_and_repetitions(self, tree: Path) -> None:
         assert self.names("multirun/*/0", "multirun/day") == ["multirun/day/0"]
+        assert len(runs.find(["multirun/day/0", f"../{tree.name}/multirun/day/0", "multirun/night/../day"])) == 1
+
+    def test_a_link_to_a_run_is_no_further_run(self, tree: Path) -> None:
+        for number, link in enumerate(("1", "latest")):  # before and behind it in the order of names
+            (tree / "multirun/night" / link).symlink_to("2", target_is_directory=True)
+            assert self.names("multirun/night") == ["multirun/night/2", "multirun/night/10"], number
+        assert self.names("multirun/night/latest", "multirun/night/2") == ["multirun/night/latest"]
+
+    def test_a_winner_beside_trials_of_its_sweep_is_left_out(self, tree: Path) -> None:
+        (tree / "multirun/night/summary.json").write_text("{}")
+        (tree / "multirun/night/best").symlink_to("winner", target_is_directory=True)
+        assert self.names("multirun/night/*") == ["multirun/night/10", "multirun/night/2"]
+        assert self.names("multirun/night/winner", "multirun/night/2") == ["multirun/night/2"]
+        # Of another sweep it stays, and where no sweep is.
+        assert len(self.names("multirun/night/winner", "multirun/day/0")) == 2
+        (tree / "multirun/night/summary.json").unlink()
+        assert len(self.names("multirun/night/winner", "multirun/night/2")) == 2
 
     def test_a_winner_is_a_run_when_it_is_named(self, tree: Path) -> None:
         (folder,) = runs.find(["multirun/night/winner"])

@@ -6,11 +6,13 @@
 import argparse
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inksweep.compare import FORMATS
 from inksweep.errors import InputError, one_line_errors
 from inksweep.paths import RunDir, WinnerDir
 
@@ -28,8 +30,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")  # a folder may have any name, a terminal few letters
     arguments = _parse(_parser(), sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with one_line_errors():
-        arguments.run(arguments)
+    try:
+        with one_line_errors():
+            arguments.run(arguments)
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; Python flushes once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--where", metavar="CONDITION", help="such as 'model=cnn and val/accuracy>99%%'")
     compare.add_argument("--group-by", metavar="KEY,...", help="means over runs; config: all that differs but the seed")
     compare.add_argument("--columns", metavar="KEY,...", help="exactly these: settings, metrics, run, status, ...")
-    compare.add_argument("--format", choices=("table", "csv", "json", "markdown"), default="table")
+    compare.add_argument("--format", choices=FORMATS, default=FORMATS[0])
     compare.set_defaults(run=show_comparison)
 
     dashboard = commands.add_parser("dashboard", help="open optuna-dashboard on a sweep, also while it runs")

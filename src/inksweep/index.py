@@ -18,7 +18,7 @@ from inksweep.paths import RunDir
 from inksweep.runs import ENDED, FOREIGN, Run
 
 # Raise it when runs.py reads the same files into something else.
-FORMAT = 1
+FORMAT = 2
 # What a run is read from, as names in its folder; the first is there once it has ended.
 FILES = [str(path) for path in (RunDir(Path()).result, RunDir(Path()).config, RunDir(Path()).hydra)]
 # Some 3 KB each.
@@ -73,7 +73,7 @@ def _opened() -> Iterator[sqlite3.Connection | None]:
     with closing(connection) as database:
         try:
             database.execute("PRAGMA journal_mode = WAL")
-            database.execute("CREATE TABLE IF NOT EXISTS runs (folder TEXT PRIMARY KEY, fingerprint TEXT, run TEXT)")
+            database.execute("CREATE TABLE IF NOT EXISTS runs (folder BLOB PRIMARY KEY, fingerprint TEXT, run TEXT)")
         except sqlite3.DatabaseError as error:
             if "not a database" in str(error) or "malformed" in str(error):
                 path.unlink(missing_ok=True)  # the next look begins it anew
@@ -84,23 +84,25 @@ def _opened() -> Iterator[sqlite3.Connection | None]:
 
 def _known(database: sqlite3.Connection, prints: dict[Path, str | None]) -> Iterator[tuple[Path, Run]]:
     """Yield the runs that are as they were when they were last read."""
-    wanted = {str(folder): mark for folder, mark in prints.items() if mark is not None}
+    wanted = {os.fsencode(folder): mark for folder, mark in prints.items() if mark is not None}
     if not wanted:
         return
     try:
         rows = database.execute(
             "SELECT folder, fingerprint, run FROM runs WHERE folder BETWEEN ? AND ?", (min(wanted), max(wanted))
         )
-        for folder, mark, content in rows:
-            if wanted.get(folder) == mark:
-                yield Path(folder), _unpacked(Path(folder), json.loads(content))
+        for name, mark, content in rows:
+            if wanted.get(name) == mark:
+                folder = Path(os.fsdecode(name))
+                yield folder, _unpacked(folder, json.loads(content))
     except (sqlite3.Error, ValueError, TypeError):  # damaged, or locked for long: all is read anew
         return
 
 
 def _remember(database: sqlite3.Connection, read: Iterable[Run], prints: dict[Path, str | None]) -> None:
-    settled = [(run, prints[run.folder]) for run in read if run.status in (*ENDED, FOREIGN)]
-    rows = [(str(run.folder), mark, json.dumps(_packed(run), default=str)) for run, mark in settled if mark is not None]
+    settled = [(run, mark) for run in read if run.status in (*ENDED, FOREIGN) and (mark := prints[run.folder])]
+    # As bytes: the name of a folder need not be UTF-8.
+    rows = [(os.fsencode(run.folder), mark, json.dumps(_packed(run), default=str)) for run, mark in settled]
     try:
         with database:
             database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", rows)

@@ -73,11 +73,26 @@ def load(path: Path) -> dict[str, Predictions]:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return {
+            found = {
                 split: Predictions(*(arrays[f"{split}/{name}"] for name in ("labels", "predicted", "confidence")))
                 for split in SPLITS
             }
     except FileNotFoundError:
         return {}
     except Exception as error:  # whatever zip, zlib and numpy make of a broken file
-        raise InputError(f"{path}: cannot be read ({error}); run `inksweep evaluate` on its folder anew") from error
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    for split, answers in found.items():
+        if not _are_answers(answers):
+            raise InputError(f"{path}: cannot be used (its {split} arrays are no answers to pictures)")
+    return found
+
+
+def _are_answers(read: Predictions) -> bool:
+    """Whether arrays from a file are what they should be: numbers of classes, and how sure each answer is."""
+    arrays = (read.labels, read.predicted, read.confidence)
+    if any(array.ndim != 1 or len(array) != len(read) for array in arrays) or not len(read):
+        return False
+    kinds = (np.integer, np.integer, np.floating)
+    return all(np.issubdtype(array.dtype, kind) for array, kind in zip(arrays, kinds, strict=True)) and bool(
+        min(read.labels.min(), read.predicted.min()) >= 0 and np.all((read.confidence >= 0) & (read.confidence <= 1))
+    )

@@ -6,13 +6,16 @@ plain files are read, without torch, Hydra or Optuna, so that a look at thousand
 
 import csv
 import glob
+import itertools
 import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from inksweep.errors import InputError
@@ -27,13 +30,20 @@ UNFINISHED = "unfinished"
 # Not ours, or of a version that we do not know.
 FOREIGN = "foreign"
 BROKEN = "broken"
+# Those whose files say little.
+UNREADABLE = (FOREIGN, BROKEN)
 
 # What is better if there is less of it. All else: if there is more.
 LESS_IS_BETTER = re.compile(r"loss|error|seconds|parameters|latency|bytes")
 # What makes a folder a run, as names in it.
 OF_A_RUN = [str(path) for path in (RunDir(Path()).config, RunDir(Path()).result)]
+WINNER = SweepDir(Path()).winner.root.name
 # Folders that hold no runs.
-SKIPPED = {"winner", "figures", "tensorboard", "wandb", "mlruns"}
+SKIPPED = {WINNER, "figures", "tensorboard", "wandb", "mlruns"}
+# Settings that change nothing a run learns: where its files come from, and what is written besides.
+SILENT = re.compile(r"(data\.(root|npm|checksums)|trainer\.(resume|keep_checkpoint)|figures|tracker)(\..+)?")
+# The values of a config. More are no config but YAML's aliases in each other: thirty of them are a billion.
+MOST_VALUES = 100_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,8 @@ class Run:
     status: str
     # Why it ended early, or what is wrong with its files.
     reason: str | None = None
-    # As one would type them: `model` is the option chosen, `optimizer.lr` a value; lists stay lists.
+    # As one would type them: `model` is the option chosen, `model._target_` its class, `optimizer.lr` a value; lists
+    # stay lists, and what is not a number is the word `nan`, which is equal to itself.
     settings: dict[str, Any] = field(default_factory=dict)
     # What was measured: `val/accuracy`, ..., `parameters`, `seconds/total`, ...; of a running run, so far.
     metrics: dict[str, float] = field(default_factory=dict)
@@ -72,16 +83,17 @@ class Run:
 
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
-    """Return the run directories that `paths` stand for, in their order, none twice.
+    """Return the run directories that `paths` stand for, in their order; none twice, whatever links lead to it.
 
     Args:
-        paths: each a run, a sweep, any folder above such, the `winner/` of a sweep, or a pattern (`multirun/*/3`).
+        paths: each a run, a sweep, any folder above such, the `winner/` of a sweep, or a pattern (`multirun/*/3`). A
+            `winner/` is a copy of a trial: beside trials of its sweep it is left out.
 
     Raises:
         InputError: a path does not exist, or there is no run in any. Beside others a path may be without: a shell makes
             `multirun/night/*` the sweep's own files, too.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}  # by real path
     empty = []
     for path in paths:
         folders = [Path(path)] if Path(path).exists() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207  a pattern may be absolute
@@ -90,39 +102,46 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
         runs = [run for folder in folders for run in _below(folder)]
         if not runs:
             empty.append(path)
-        found |= dict.fromkeys(runs)
+        for real, run in runs:
+            found.setdefault(real, run)
     if not found and empty:
         raise InputError(f"{empty[0]}: there is no run in it (no folder with .hydra/config.yaml or result.json)")
-    return list(found)
+    beside = Counter(real.rpartition(os.sep)[0] for real in found)
+    return [run for real, run in found.items() if not (beside[real.rpartition(os.sep)[0]] > 1 and _is_copy(real))]
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the run directories in `folder`, itself included; those of a sweep by number."""
+def _is_copy(real: str) -> bool:
+    """Whether a folder is the `winner/` in the sweep that it is of."""
+    return real.endswith(f"{os.sep}{WINNER}") and is_winner(Path(real)) and is_sweep(Path(real).parent)
+
+
+def _below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the run directories in `folder`, itself included, each with its real path; those of a sweep by number."""
     if is_run(folder) or is_winner(folder):
-        yield folder.absolute()
+        yield os.path.realpath(folder), folder.absolute()
         return
     seen: set[str] = set()
 
-    def walk(folder: str) -> Iterator[Path]:
+    def walk(folder: str, real: str) -> Iterator[tuple[str, Path]]:
         try:
             entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".") and entry.is_dir()]
         except OSError:  # not to be entered: no reason to stop
             return
-        for entry in sorted(entries, key=lambda entry: _natural(entry.name)):
+        # Links last: a folder is called by its own name, if it is found by that too.
+        for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), _natural(entry.name))):
             if entry.name in SKIPPED:
                 continue
-            if entry.is_symlink():
-                real = os.path.realpath(entry.path)
-                if real in seen or f"{os.path.realpath(folder)}{os.sep}".startswith(f"{real}{os.sep}"):
-                    continue  # a link to a folder above would go round for ever
-                seen.add(real)
+            inside = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}{os.sep}{entry.name}"
+            if inside in seen or f"{real}{os.sep}".startswith(f"{inside}{os.sep}"):
+                continue  # a link to a folder above would go round for ever
+            seen.add(inside)
             if any(_is_file(f"{entry.path}/{name}") for name in OF_A_RUN):
-                yield Path(entry.path)
+                yield inside, Path(entry.path)
             else:
-                yield from walk(entry.path)
+                yield from walk(entry.path, inside)
 
     if folder.is_dir():
-        yield from walk(str(folder.absolute()))
+        yield from walk(str(folder.absolute()), os.path.realpath(folder).rstrip(os.sep))
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
@@ -180,18 +199,29 @@ def _read(folder: Path) -> Run:
         settings = read_settings(config, run.hydra)
         if run.result.is_file():
             return _ended(Run(folder, BROKEN, settings=settings, started=started), _json(run.result))
-        # `.lock` is there from the first moment of a run of ours.
-        if not run.lock.is_file():
+        # `.lock` is there from the first moment of a run of ours; a trial of another app is as alive as its sweep.
+        if run.lock.is_file():
+            status, reason = _alive(run.lock)
+        elif is_sweep(folder.parent):
+            status, reason = _alive(SweepDir(folder.parent).lock)
+        else:
             what = "no result.json: made by something else, or by a version before it"
             return Run(folder, FOREIGN, what, settings, started=started)
-        status = RUNNING if is_held(run.lock) else UNFINISHED
         rows = curve(folder)
         objective = _first(settings.get("objective"))
-        return Run(folder, status, None, settings, rows[-1] if rows else {}, objective, started=started)
+        return Run(folder, status, reason, settings, rows[-1] if rows else {}, objective, started=started)
     except (InputError, OSError) as error:
         return Run(folder, BROKEN, str(error))
     except (TypeError, ValueError, AttributeError, RecursionError) as error:
         return Run(folder, BROKEN, f"holds what no run writes ({error})")
+
+
+def _alive(lock: Path) -> tuple[str, str | None]:
+    """Return the status of a run without a result, by the lock of the process that it was made by."""
+    held = is_held(lock)
+    if held is None and lock.exists():
+        return UNFINISHED, "whether it still runs cannot be told"
+    return RUNNING if held else UNFINISHED, None
 
 
 def _ended(run: Run, result: dict[str, Any]) -> Run:
@@ -245,27 +275,60 @@ def read_settings(config: Path, hydra: Path) -> dict[str, Any]:
     """Return a composed config as one would type it: dotted keys, and the option chosen for each group.
 
     Raises:
-        InputError: a file of it is no YAML.
+        InputError: a file of it is no YAML, or it holds too many values.
     """
     if not config.is_file():
         return {}
     composed = _yaml(config)
     choices = _choices(hydra) if hydra.is_file() else {}
+    try:
+        return choices | _flattened(composed)
+    except (OverflowError, RecursionError):
+        raise InputError(f"{config}: too many keys (it holds more than {MOST_VALUES:,} values)") from None
+
+
+def _flattened(composed: dict[str, Any]) -> dict[str, Any]:
+    """Return a config with dotted keys.
+
+    Raises:
+        OverflowError: it holds too many values.
+    """
     flat: dict[str, Any] = {}
+    counted = itertools.count()
+
+    def add(key: str, value: Any) -> None:
+        if not isinstance(value, dict):
+            flat[key] = plain(value)
+        elif next(counted) > MOST_VALUES:
+            raise OverflowError
+        else:
+            for name, item in value.items():
+                add(f"{key}.{name}", item)
+
+    def plain(value: Any) -> Any:
+        if next(counted) > MOST_VALUES:
+            raise OverflowError
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        if isinstance(value, dict):
+            return {str(name): plain(item) for name, item in value.items()}
+        return "nan" if isinstance(value, float) and math.isnan(value) else value
+
     for key, value in composed.items():
-        flat |= _flattened(str(key), value)
-    for group in choices:
-        flat.pop(f"{group}._target_", None)  # the choice says it
-    return choices | flat
-
-
-def _flattened(key: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {key: value}
-    flat: dict[str, Any] = {}
-    for name, item in value.items():
-        flat |= _flattened(f"{key}.{name}", item)
+        add(str(key), value)
     return flat
+
+
+def is_silent(key: str) -> bool:
+    """Whether a setting changes nothing that a run learns."""
+    return SILENT.fullmatch(key) is not None
+
+
+def target_options(key: str) -> list[str]:
+    """Return the groups whose option says what the `_target_` under this key is; none if it is another key."""
+    group, dot, name = key.rpartition(".")
+    # The config group `a/b` is the key `a.b`.
+    return list(dict.fromkeys([group, group.replace(".", "/")])) if dot and name == "_target_" else []
 
 
 def _choices(hydra: Path) -> dict[str, Any]:
@@ -285,15 +348,37 @@ def _choices(hydra: Path) -> dict[str, Any]:
 def _yaml(path: Path, text: str | None = None) -> dict[str, Any]:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where it was built
     try:
-        found = yaml.load(path.read_text(encoding="utf-8") if text is None else text, loader)
+        found = yaml.load(path.read_text(encoding="utf-8") if text is None else text, _loader())
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: cannot be read ({reason})") from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: is no config (it holds no keys)")
     return found
+
+
+@cache
+def _loader() -> Any:
+    """Return a safe YAML loader that also knows what an app with paths and tuples has in its config.yaml."""
+    import yaml
+
+    # As text, lists and keys: nothing that a file names is imported, let alone called.
+    def plain(loader: Any, name: str, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return loader.construct_mapping(node, deep=True)
+        if not isinstance(node, yaml.SequenceNode):
+            return loader.construct_scalar(node) or name.partition(":")[2]
+        parts = loader.construct_sequence(node, deep=True)
+        kind = name.rpartition(".")[2]
+        if not kind.endswith("Path"):
+            return parts
+        return str((PureWindowsPath if "Windows" in kind else PurePosixPath)(*map(str, parts)))
+
+    # The one in C is ten times faster, where it was built.
+    loader = type("Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
+    loader.add_multi_constructor("tag:yaml.org,2002:python/", plain)  # type: ignore[attr-defined]
+    return loader
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -320,6 +405,15 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def visible(text: str) -> str:
+    """Return `text` for a terminal, on one line: a folder or a setting may hold a newline or an escape sequence."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
 
 
 def _first(objective: Any) -> str | None:

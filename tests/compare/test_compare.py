@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import pty
 import re
@@ -10,7 +11,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -31,9 +32,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(
-    folder: Path, model: str = "mlp", accuracy: float | None = 0.9, status: str | None = "completed", **more: Any
+    folder: Path, model: str | None = "mlp", accuracy: float | None = 0.9, status: str | None = "completed", **more: Any
 ) -> Path:
-    """Write a run directory; `more` are settings (lr, seed, data, ...) or `reason`, `metrics`, `objective`."""
+    """Write a run directory; `more` are settings (lr, seed, data, ...) or `reason`, `metrics`, `objective`.
+
+    Without a model it is one of an app without config groups.
+    """
     metrics = more.pop("metrics", None)
     if metrics is None:
         metrics = {} if accuracy is None else {"val/loss": 1 - accuracy, "val/accuracy": accuracy}
@@ -43,13 +47,14 @@ def make(
     seconds = more.pop("seconds", 12.25)
     settings = {
         "data": {"name": "mnist", "root": str(folder), "mean": 0.1307, "batch_size": 128} | more.pop("data", {}),
-        "model": MODELS[model] | more.pop("values", {}),
+        "model": MODELS[model or "mlp"] | more.pop("values", {}),
         "optimizer": {"_target_": "torch.optim.SGD", "lr": more.pop("lr", 0.1)},
         "trainer": {"clip_norm": more.pop("clip_norm", None), "resume": str(folder)},
         "objective": objective,
         "seed": more.pop("seed", 1),
+        **more.pop("settings", {}),
     }
-    choices = {"model": model, "data": settings["data"]["name"]}
+    choices = {"model": model, "data": settings["data"]["name"]} if model else {}
     assert not more
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra/config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
@@ -198,6 +203,126 @@ def test_the_data_set_stands_for_its_facts(place: Path, capsys: pytest.CaptureFi
     assert not {"data.mean", "data.name", "data.root", "trainer.resume"} & set(header)
     make(place / "c", data={"mean": 0.5})
     assert "data.mean" in rows(".", capsys=capsys)[0]
+
+
+def test_a_class_is_shown_unless_an_option_says_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(place / "a", values={"_target_": "mine.MLP"}, accuracy=0.9)
+    make(place / "b", "cnn", values={"_target_": "mine.CNN"})
+    assert "model._target_" not in rows(".", capsys=capsys)[0]
+    make(place / "c", values={"_target_": "mine.Other"}, accuracy=0.8)
+    targets = {row["run"]: row["model._target_"] for row in rows(".", capsys=capsys)}
+    assert targets == {"a": "mine.MLP", "b": "mine.CNN", "c": "mine.Other"}
+    table = rows("a", "c", "--group-by", "config", capsys=capsys)
+    assert [(row["model._target_"], row["n"]) for row in table] == [("mine.MLP", "1"), ("mine.Other", "1")]
+
+
+def test_without_options_classes_and_data_sets_are_told_apart(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(place / "a", None, values={"_target_": "mine.First"})
+    make(place / "b", None, values={"_target_": "mine.Second"})
+    make(place / "c", None, values={"_target_": "mine.First"}, data={"name": "kmnist", "mean": 0.19})
+    table = rows(".", "--group-by", "config", capsys=capsys)
+    assert sorted((row["data.name"], row["model._target_"], row["n"]) for row in table) == [
+        ("kmnist", "mine.First", "1"), ("mnist", "mine.First", "1"), ("mnist", "mine.Second", "1"),
+    ]  # fmt: skip
+    assert "data.mean" not in table[0]  # the name says it
+
+
+class TestWordsOfTheTable:
+    """Settings and metrics that are called as the table's own columns."""
+
+    WORDS: ClassVar = ["run", "status", "reason", "study", "seconds", "started", "best", "config", "n", "failed"]
+
+    @pytest.fixture
+    def two(self, place: Path) -> Path:
+        for number, name in enumerate("ab"):
+            settings = dict.fromkeys([*self.WORDS, "label"], f"mine {number}")
+            make(place / name, accuracy=0.9 + number / 100, settings=settings)
+        return place
+
+    def test_each_has_a_column_of_its_own(self, two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        header, *lines = csv.reader(io.StringIO(say(".", "--format", "csv", capsys=capsys)))
+        assert len(set(header)) == len(header)
+        best = dict(zip(header, lines[0], strict=True))
+        assert (best["run"], best["status"], best["seconds"], best["best"]) == ("b", "completed", "12.25", "true")
+        assert {best[key] for key in ["label", *(f"config.{word}" for word in self.WORDS)]} == {"mine 1"}
+        said = say(".", "--columns", "run,label", capsys=capsys)
+        assert re.search(r"^★ b +mine 1$", said, re.MULTILINE)
+
+    @pytest.mark.parametrize("word", WORDS)
+    def test_they_sort_choose_and_group(self, two: Path, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert names(".", "--sort", f"config.{word}:asc", capsys=capsys) == ["a", "b"]
+        assert names(".", "--where", f"config.{word}='mine 0'", capsys=capsys) == ["a"]
+        table = rows(".", "--group-by", f"config.{word}", capsys=capsys)
+        assert [(row[f"config.{word}"], row["n"], row["seconds mean"]) for row in table] == [
+            ("mine 1", "1", "12.25"), ("mine 0", "1", "12.25"),
+        ]  # fmt: skip
+
+    def test_the_plain_word_leads_to_it(self, two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "did you mean 'config.n'?" in refused(".", "--where", "n=1", capsys=capsys)
+
+    def test_metrics_too(self, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for name, value in (("a", 3.0), ("b", 5.0)):
+            make(place / name, metrics={"n": value, "best": value}, objective="n")
+        make(place / "c", metrics={}, objective="n", status="failed")
+        table = rows(".", capsys=capsys)
+        assert [(row["run"], row["metrics.n"], row["best"]) for row in table] == [
+            ("b", "5.0", "true"), ("a", "3.0", "false"), ("c", "", "false"),
+        ]  # fmt: skip
+        (group,) = rows(".", "--group-by", "model", "--metric", "metrics.best,metrics.n", capsys=capsys)
+        assert (group["n"], group["metrics.n mean"], group["metrics.best mean"]) == ("2", "4.0", "4.0")
+
+    def test_what_is_grouped_by_is_no_mean(self, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for name, seconds in (("a", 3.5), ("b", 3.5), ("c", 8.0)):
+            make(place / name, seconds=seconds)
+        table = rows(".", "--group-by", "seconds", capsys=capsys)
+        assert [(row["seconds"], row["n"]) for row in table] == [("3.5", "2"), ("8.0", "1")]
+        assert not any("Spread" in line for line in say(".", "--group-by", "seconds", capsys=capsys).splitlines())
+        table = rows(".", "--group-by", "val/accuracy", capsys=capsys)
+        assert [(row["val/accuracy"], row["n"], row["best"]) for row in table] == [("0.9", "3", "true")]
+
+
+def test_numbers_near_the_largest_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, loss in (("a", 1.7e308), ("b", 1.5e308), ("c", 1.6e308)):
+        make(place / name, metrics={"val/accuracy": 0.9, "val/loss": loss}, seconds=loss)
+    words = (".", "--group-by", "model", "--metric", "val/loss")
+    (row,) = rows(*words, capsys=capsys)
+    assert float(row["val/loss mean"]) == pytest.approx(1.6e308)
+    assert float(row["val/loss sd"]) == pytest.approx(1e307)
+    assert max(map(len, say(*words, capsys=capsys).splitlines())) < 130
+    assert "1.7e+308" in say(".", "--metric", "val/loss", capsys=capsys)
+    # A deviation beyond all numbers is a word to JSON.
+    make(place / "d", metrics={"val/accuracy": 0.9, "val/loss": -1.7e308})
+    (row,) = json.loads(say("a", "d", *words[1:], "--format", "json", capsys=capsys), parse_constant=pytest.fail)
+    assert (row["val/loss mean"], row["val/loss sd"]) == (0, "inf")
+
+
+def test_json_has_no_numbers_that_json_does_not_know(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, bounds in (("a", [math.nan, math.inf]), ("b", [math.nan, 1.0]), ("c", {"x": [{1: -math.inf}]})):
+        make(place / name, settings={"bounds": bounds, "low": math.nan})
+    words = [".", "--sort", "run", "--format", "json"]
+    listed = json.loads(say(*words, "--columns", "bounds,bounds.x", capsys=capsys), parse_constant=pytest.fail)
+    assert [row.get("bounds") for row in listed] == [["nan", "inf"], ["nan", 1.0], None]
+    assert listed[2]["bounds.x"] == [{"1": "-inf"}]
+    assert "low" not in json.loads(say(*words, capsys=capsys))[0]  # it does not differ
+    assert names(".", "--where", "low=nan", "--sort", "run", capsys=capsys) == ["a", "b", "c"]
+
+
+def test_names_with_controls_are_shown_escaped(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = "night\x1b[31m"
+    make(place / odd / "a\nb", settings={"note\x1b[1m": "x\x1b]0;title\x07"})
+    make(place / odd / "c", accuracy=0.8, settings={"note\x1b[1m": "y"})
+    (place / odd / "d\n").mkdir()
+    (place / odd / "d\n" / "result.json").write_text("{")
+    for words in ([], ["--columns", "run,note\x1b[1m"], ["--format", "markdown"]):
+        said = say(".", *words, capsys=capsys)
+        assert "\x1b" not in said
+        assert "\x07" not in said
+        assert r"broken: night\x1b[31m/d\n: result.json" in said
+    lines = say(".", capsys=capsys).splitlines()
+    assert lines[0] == r"night\x1b[31m"
+    assert any(line.startswith(r"★ a\nb ") for line in lines)
+    # A program gets them as they are.
+    assert rows(".", capsys=capsys)[0]["run"] == f"{odd}/a\nb"
 
 
 def test_null_is_a_value_and_what_a_run_lacks_is_not(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -373,8 +498,9 @@ class TestWhere:
         assert "5 of 10 runs: 4 completed" in say("multirun", "--where", "model=cnn", capsys=capsys)
 
     def test_none_is_said(self, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        line = "none of the 10 runs fits --where 'seed>99'\n"
-        assert say("multirun", "--where", "seed>99", capsys=capsys) == line
+        lines = "none of the 10 runs fits --where 'seed>99'\nseed is from 0 to 4\n"
+        assert say("multirun", "--where", "seed>99", capsys=capsys) == lines
+        assert "model is cnn, mlp\n" in say("multirun", "--where", "model=cn", capsys=capsys)
         assert say("multirun", "--where", "seed>99", "--format", "json", capsys=capsys) == "[]\n"
 
 
@@ -428,9 +554,10 @@ def test_folders_that_cannot_be_read_are_listed_last_and_stop_nothing(
 ) -> None:
     (sweep / "1" / "result.json").write_text('{"schema_version": 1, "status"')
     (sweep / "2" / ".hydra" / "config.yaml").write_text("a: [1\nb: }")
-    make(sweep / "20", status=None).joinpath(".lock").unlink()
-    (sweep / "21" / ".hydra").mkdir(parents=True)
-    (sweep / "21" / ".hydra" / "config.yaml").write_text("db: {driver: mysql}\n")
+    other = sweep.parent / "early"
+    make(other / "20", status=None).joinpath(".lock").unlink()
+    (other / "21" / ".hydra").mkdir(parents=True)
+    (other / "21" / ".hydra" / "config.yaml").write_text("db: {driver: mysql}\n")
     (sweep / "22").mkdir()
     (sweep / "22" / "result.json").write_text('{"schema_version": 99, "status": "great", "when": 2}')
     (sweep / "23").mkdir()
@@ -448,7 +575,7 @@ def test_folders_that_cannot_be_read_are_listed_last_and_stop_nothing(
     said = say("multirun", capsys=capsys)
     assert "15 runs: 6 completed, 4 broken, 3 foreign, 1 pruned, 1 failed" in said
     assert "broken: multirun/night/1: result.json: cannot be read" in said
-    assert "foreign: multirun/night/20: no result.json" in said
+    assert "foreign: multirun/early/20: no result.json" in said
     assert "... and 2 more foreign or broken ones" in said
 
 

@@ -80,8 +80,12 @@ def holds(text: str) -> bool:
         ("lr!=1", True),
         ("lr<1", False),
         ("lr>=1", False),
-        ("lr=null", False),
+        ("lr=null", True),
+        ("lr!=null", False),
         ("not lr=1", True),
+        # a word is not more than a number; a date, which begins with one, may be
+        ("model>3", False),
+        ("model<3", False),
     ],
 )
 def test_a_comparison(text: str, expected: bool) -> None:

@@ -28,6 +28,7 @@ from inksweep.diff.paired import Paired
 from inksweep.errors import Unavailable
 from inksweep.paths import RunDir, SweepDir
 from inksweep.predictions import Predictions
+from inksweep.runs import visible
 
 SETTINGS: dict[str, Any] = {
     "data": {
@@ -124,6 +125,33 @@ def test_settings_that_change_nothing_learnt_are_left_out(tmp_path: Path) -> Non
     found = difference.compare(a, b)
     assert found.settings == {}
     assert "Settings that differ\nnone" in text(found)
+
+
+def test_classes_that_no_option_tells_apart_are_shown(tmp_path: Path) -> None:
+    first, second = ({"model": {"_target_": target}} for target in ("mine.First", "mine.Second"))
+    a, b = make(tmp_path / "a", settings=first), make(tmp_path / "b", settings=second)
+    expected = {"model._target_": ("mine.First", "mine.Second")}
+    assert difference.compare(a, b).settings == expected
+    # Where the options differ they say it; where one has none, the classes do.
+    c = make(tmp_path / "c", settings=second, choices={"model": "second"})
+    assert difference.compare(a, c).settings == {"model": ("mlp", "second")}
+    RunDir(c).hydra.write_text("hydra: {runtime: {choices: {optimizer: sgd}}}")
+    assert difference.compare(a, c).settings == {"model": ("mlp", ABSENT)} | expected
+
+
+def test_what_is_not_a_number_does_not_differ_from_itself(tmp_path: Path) -> None:
+    a, b = (make(tmp_path / name, settings={"low": math.nan, "range": [math.nan, 1.0]}) for name in "ab")
+    assert difference.compare(a, b).settings == {}
+
+
+def test_a_difference_beyond_all_numbers_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, loss in (("a", 1.7e308), ("b", -1.7e308)):
+        make(tmp_path / name, metrics={"val/loss": loss})
+    cli.main(["diff", str(tmp_path / "a"), str(tmp_path / "b")])
+    assert "-inf" in capsys.readouterr().out
+    cli.main(["diff", str(tmp_path / "a"), str(tmp_path / "b"), "--format", "json"])
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found["metrics"]["val/loss"]["difference"] == "-inf"
 
 
 def test_settings_that_look_the_same_when_shortened_are_shown_in_full(tmp_path: Path) -> None:
@@ -251,11 +279,11 @@ def flip(path: Path, place: int) -> None:
         (lambda path: flip(path, 64), "predictions.npz: cannot be read"),
         (
             lambda path: predictions.save(path, {**B, "test": replace(B_TEST, confidence=np.zeros(3))}),
-            "predictions.npz: cannot be used (its test arrays do not fit together)",
+            "predictions.npz: cannot be used (its test arrays are no answers to pictures)",
         ),
         (
             lambda path: predictions.save(path, {**B, "test": answers(np.zeros(0, dtype=int), {})}),
-            "predictions.npz: cannot be used (its test arrays do not fit together)",
+            "predictions.npz: cannot be used (its test arrays are no answers to pictures)",
         ),
     ],
 )
@@ -424,6 +452,17 @@ def test_folders_with_markup_in_their_names_are_shown_as_they_are(
     said = text(difference.compare(a, b))
     assert "[red]a[/red]" in said
     assert "[32,16]" in said
+
+
+def test_names_with_controls_are_shown_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    a, b = make(tmp_path / "a\nb\x1b[31m"), make(tmp_path / "b", settings={"note": "x\x1b]0;title"})
+    RunDir(a).metrics.write_bytes(b"\xff")
+    said = text(difference.compare(a, b))
+    assert "\x1b" not in said
+    assert r"a\nb\x1b[31m" in said
+    assert r"x\x1b]0;title" in said
+    assert f"note: A: {visible(str(RunDir(a).metrics))}: cannot be read" in said
 
 
 def test_a_terminal_without_unicode_gets_plain_characters(two: tuple[Path, Path]) -> None:

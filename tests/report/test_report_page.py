@@ -17,7 +17,7 @@ from sweeps import make
 
 pytest.importorskip("plotly")
 
-from inksweep.report import drawing, facts, page, pictures, search, work
+from inksweep.report import drawing, facts, page, pictures, search, searched, work
 from inksweep.sweep.marks import LOST
 
 EVIL = "</script><script>alert(1)</script><b>&\"'"
@@ -58,6 +58,12 @@ def rendered(made, **more):
     reader = Reader()
     reader.feed(text)
     return text, reader
+
+
+@pytest.fixture(autouse=True)
+def least(monkeypatch):
+    """Weigh parameters in sweeps as small as those here."""
+    monkeypatch.setattr(searched, "LEAST_TO_WEIGH", 4)
 
 
 def usual(root, trials=14, **more):
@@ -205,7 +211,7 @@ def without_parameters(made):
     [
         (nothing, ["There are none yet.", "No trial is complete, so there is no winner."]),
         (only_failures, ["No trial is complete yet, so there is nothing to draw.", "ValueError: no"]),
-        (one, ["Only one trial is complete, too few to compare settings."]),
+        (one, ["Only one trial is complete, too few to compare settings: that takes 2."]),
         (all_equal, ["No parameter took more than one value.", "do not differ enough"]),
         (running, ["0 of 5 trials are done", "1 running", "1 waiting"]),
         (without_owners, ["No trial says which slot it ran in"]),
@@ -380,6 +386,21 @@ def test_the_confusion_matrix_has_a_row_for_each_true_class(tmp_path):
     assert [list(row) for row in cells.text] == [["1", "", ""], ["", "", "1"], ["", "", "2"]]
     assert cells.z[1][2] > cells.z[2][1] == 0
     assert cells.hovertext[1][2] == "1 answered as 2: 1"
+
+
+def test_a_few_trials_do_not_say_what_mattered(tmp_path, monkeypatch):
+    monkeypatch.setattr(searched, "LEAST_TO_WEIGH", 15)
+    made = usual(tmp_path)
+    _, reader = rendered(made)
+    assert "Only 14 trials are complete, too few to say which parameters mattered: that takes 15." in reader.text
+    assert "importances0" not in reader.plots
+    assert "importances" not in {path.stem for path in pictures.draw(facts.read(tmp_path))}
+
+
+def test_a_trial_that_was_ended_early_is_listed_with_its_last_report(tmp_path):
+    text, _ = rendered(usual(tmp_path))
+    row = next(row for row in re.findall(r"<tr.*?</tr>", text, re.DOTALL) if ">14<" in row)
+    assert "50.00" in row
 
 
 def test_only_a_page_that_is_rewritten_loads_itself_again(tmp_path):

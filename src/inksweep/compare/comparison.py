@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from inksweep.compare.rows import ABSENT, OWN, UNREADABLE, Keys, Row, differing, labelled, merged, weight
-from inksweep.compare.tables import Column, Spread, Table
+from inksweep.compare.rows import ABSENT, CONFIG, OWN, Keys, Row, differing, labelled, merged, weight
+from inksweep.compare.tables import Column, Line, Spread, Table
 from inksweep.errors import InputError, nearest, need
-from inksweep.runs import Run, is_better_greater
+from inksweep.runs import UNREADABLE, Run, is_better_greater
 
-# The word for: all settings that differ but the seed.
-CONFIG = "config"
 TEST = "test/accuracy"
 # How many of the runs that cannot be read are named one by one.
 NAMED = 5
@@ -53,7 +51,7 @@ def compare(found: Sequence[Run], wanted: Wanted) -> Table:
     known = Keys(rows)
     chosen = _chosen(rows, wanted.where, known)
     if not chosen:
-        return Table(place, [Column("run")], [], [f"none of the {_runs(rows)} fits --where {wanted.where!r}"])
+        return Table(place, [Column("run")], [], _none_fits(rows, str(wanted.where)))
     judge, notes = judged(chosen)
     metrics = _metrics(chosen, judge, wanted, known)
     if wanted.group_by:
@@ -84,6 +82,22 @@ def _chosen(rows: list[Row], text: str | None, known: Keys) -> list[Row]:
     for key in condition.keys:
         known.need("--where", key)
     return [row for row in rows if condition.holds(row.get)]
+
+
+def _none_fits(rows: Sequence[Row], text: str) -> list[str]:
+    """Say that no row fits a condition, and which values there are."""
+    from inksweep.compare import where
+
+    lines = [f"none of the {_runs(rows)} fits --where {text!r}"]
+    for key in dict.fromkeys(where.parse(text).keys):
+        values = [value for row in rows if (value := row.get(key)) is not ABSENT]
+        numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+        if numbers and len(numbers) == len(values):
+            lines.append(f"{key} is from {min(numbers):.6g} to {max(numbers):.6g}")
+        else:
+            words = list(dict.fromkeys(map(str, values)))
+            lines.append(f"{key} is {', '.join(words[:NAMED])}{', ...' if len(words) > NAMED else ''}")
+    return lines
 
 
 def judged(rows: Sequence[Row]) -> tuple[Judge | None, list[str]]:
@@ -139,15 +153,18 @@ def _plain(rows: list[Row], judge: Judge | None, metrics: list[str], wanted: Wan
     unreadable = [row for row in rows if row.run.status in UNREADABLE]
     ordered = [*_ordered(readable, get, wanted, judge, known), *unreadable]
     keys = {"status", "reason", *(column.key for column in columns)} - {"run", "best"}
-    content = [
-        {"run": row.name, "label": row.label, "best": row is best}
-        | {key: value for key in keys if (value := get(row, key)) is not ABSENT}
+    lines = [
+        Line(
+            {"run": row.name} | {key: value for key in keys if (value := get(row, key)) is not ABSENT},
+            row.label,
+            row is best,
+        )
         for row in ordered
     ]
     notes = []
     if best is not None and judge is not None:
         notes = [f"★ {best.label}: best of the completed runs by {_by(judge)}"]
-    return Table("", columns, content, notes)
+    return Table("", columns, lines, notes)
 
 
 def _column(key: str, rows: Sequence[Row], metrics: Sequence[str], known: Keys) -> Column:
@@ -240,45 +257,62 @@ def _grouped(rows: list[Row], judge: Judge | None, metrics: list[str], wanted: W
             what = "its keys, n, how many ended how, metrics and seconds"
             raise InputError(f"{key}: is no column with --group-by; there are {what}{hint}")
     metrics += [key for key in wanted.columns if key in known.metrics and key not in (*own, *metrics)]
-    value = judge.objective if judge else ""
-    content = [_group(members, keys, [*metrics, value, "seconds"]) for members in groups.values()]
-    best = _best(((group, group[value].mean if value in group else None) for group in content), judge)
-    for group in content:
-        group["best"] = group is best
+    # What is grouped by is no mean.
+    metrics = [name for name in metrics if name not in keys]
+    time = [] if "seconds" in keys else ["seconds"]
+    decides = judge.objective if judge else ""
+    means = {name: _spread(members, decides) for name, members in groups.items()}
+    best = _best(((name, None if mean is None else mean.mean) for name, mean in means.items()), judge)
+    shown = dict.fromkeys([*metrics, *time, *([decides] if decides not in keys else [])])
+    lines = [Line(_group(members, keys, shown), best=name == best) for name, members in groups.items()]
     kinds = {"seconds": "seconds", "best": "mark"}
     columns = [
         *(Column(key, "setting", weight(key, rows) if key not in wanted.group_by else math.inf) for key in keys),
         *(Column(key) for key in ("n", *statuses)),
         *(_metric(name, rows, judge, wanted) for name in metrics),
-        Column("seconds", "seconds", 2e6),
+        *(Column(key, "seconds", 2e6) for key in time),
         Column("best", "mark"),
     ]
     if wanted.columns:
         named = {column.key: column for column in columns}
         columns = [Column(key, kinds.get(key, named[key].kind)) for key in wanted.columns]
     notes = ["n: completed runs; metrics: their mean ± sample standard deviation; time: their mean"]
-    if any(isinstance(it, Spread) and it.n != group["n"] for group in content for it in group.values()):
+    if any(isinstance(it, Spread) and it.n != line.values["n"] for line in lines for it in line.values.values()):
         notes.append("not all of them have each metric: --format csv says of how many its mean is")
     mixed = [key for key in differ if key not in keys and any(differing(members, [key]) for members in groups.values())]
     if mixed:
         notes.append(f"within a group these differ: {', '.join(mixed)}")
     if best is not None and judge is not None:
         notes.append(f"★ best mean by {_by(judge)}")
-    return Table("", columns, _ordered(content, lambda group, key: group.get(key, ABSENT), wanted, judge, known), notes)
+    return Table("", columns, _ordered(lines, lambda line, key: line.get(key, ABSENT), wanted, judge, known), notes)
 
 
-def _group(members: Sequence[Row], keys: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+def _group(members: Sequence[Row], keys: Sequence[str], metrics: Iterable[str]) -> dict[str, Any]:
     """Return the row of a group."""
-    content = {key: value for key in keys if (value := members[0].get(key)) is not ABSENT}
     statuses = Counter(row.run.status for row in members)
+    return (
+        {key: value for key in keys if (value := members[0].get(key)) is not ABSENT}
+        | {"n": statuses.pop("completed", 0), **statuses}
+        | {name: mean for name in metrics if (mean := _spread(members, name)) is not None}
+    )
+
+
+def _spread(members: Sequence[Row], name: str) -> Spread | None:
+    """Return the mean of a metric over the completed ones that have it; None if there are none."""
     completed = [row for row in members if row.run.status == "completed"]
-    content |= {"n": statuses.pop("completed", 0), **statuses}
-    for name in metrics:
-        values = [value for row in completed if (value := _measured(row, name)) is not ABSENT]
-        if values:
-            sd = statistics.stdev(values) if len(values) > 1 else None
-            content[name] = Spread(statistics.fmean(values), sd, len(values))
-    return content
+    values = [float(value) for row in completed if (value := _measured(row, name)) is not ABSENT]
+    return spread(values) if values else None
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean and deviation of some values, at least one."""
+    try:
+        sd = statistics.stdev(values) if len(values) > 1 else None
+        return Spread(statistics.fmean(values), sd, len(values))
+    except OverflowError:  # their sum is no number any more; that of a part of each is
+        scale = max(map(abs, values))
+        part = spread([value / scale for value in values])
+        return Spread(scale * part.mean, None if part.sd is None else scale * part.sd, part.n)
 
 
 def _measured(row: Row, name: str) -> Any:

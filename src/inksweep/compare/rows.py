@@ -1,30 +1,26 @@
-"""Runs as rows: what each is called, the value of any key, and which settings tell them apart."""
+"""Runs as rows: what each is called, the value of any key, and which settings tell them apart.
+
+Some keys are words of the table itself: `run`, `status`, `reason`, `study`, `seconds`, `started`, `best`, `config`, `n`
+and what a status may be. A setting of that name, `n` say, has the key `config.n`, a metric `metrics.n`.
+"""
 
 import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from inksweep.errors import InputError, nearest
 from inksweep.paths import shown
-from inksweep.runs import BROKEN, FOREIGN, Run
+from inksweep.runs import ENDED, RUNNING, UNFINISHED, UNREADABLE, Run, is_silent, target_options
 
 # What a lookup returns for a key that a run does not have.
 ABSENT: Any = object()
-# Those whose files say little; they end every table.
-UNREADABLE = (FOREIGN, BROKEN)
-# Where a run finds its data and what it writes beside its result; the data set's own facts, which `data` stands for.
-# They never get a column of themselves; --columns shows them.
-SAYS_NOTHING = re.compile(
-    r"data\.(root|npm|name|classes|source\..+|checksums\..+)"
-    r"|trainer\.(resume|keep_checkpoint)|figures|tracker(\..+)?|.*\._target_"
-)
-# These too, unless they differ between runs of one data set.
-OF_THE_DATA_SET = re.compile(r"data\.(train_images|test_images|size|transpose|fit|mean|std)")
+# The data set's own facts, which `data` stands for, or else its name.
+OF_THE_DATA_SET = re.compile(r"data\.(name|classes|source\..+|train_images|test_images|size|transpose|fit|mean|std)")
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,29 @@ OWN: Mapping[str, Callable[[Row], Any]] = {
     "started": lambda row: ABSENT if math.isnan(row.run.started) else _moment(row.run.started),
 }
 
+# The word for: all settings that differ but the seed.
+CONFIG = "config"
+# What no setting is called in a table.
+WORDS = frozenset((*OWN, CONFIG, "best", "n", *ENDED, RUNNING, UNFINISHED, *UNREADABLE))
+# And no metric: `seconds`, of a run at work, means what the word does.
+MEASURED = WORDS - {"seconds"}
+
+
+def _told_apart(run: Run) -> Run:
+    """Return `run` without a setting or metric that is called as a word of the table."""
+    if WORDS.isdisjoint(run.settings) and MEASURED.isdisjoint([*run.metrics, run.objective]):
+        return run
+    return replace(
+        run,
+        settings={f"config.{key}" if key in WORDS else key: value for key, value in run.settings.items()},
+        metrics={_measured(key): value for key, value in run.metrics.items()},
+        objective=run.objective and _measured(run.objective),
+    )
+
+
+def _measured(key: str) -> str:
+    return f"metrics.{key}" if key in MEASURED else key
+
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
@@ -81,7 +100,7 @@ def labelled(found: Sequence[Run]) -> tuple[str, list[Row]]:
     except ValueError:  # here and elsewhere
         place = ""
     cut = len(place) + 1 if place and place != os.sep else len(place)
-    return place, [Row(run, name, name[cut:]) for run, name in zip(found, names, strict=True)]
+    return place, [Row(_told_apart(run), name, name[cut:]) for run, name in zip(found, names, strict=True)]
 
 
 class Keys:
@@ -101,7 +120,8 @@ class Keys:
         if key in (*OWN, *more) or key in self.settings or key in self.metrics:
             return
         if all(row.get(key) is ABSENT for row in self.rows):
-            hint = nearest(key, [*self.all(), *more])
+            renamed = [name for name in (f"config.{key}", f"metrics.{key}") if name in (*self.settings, *self.metrics)]
+            hint = nearest(renamed[0] if renamed else key, [*self.all(), *more])
             raise InputError(f"{option} {key}: none of these runs has such a setting or metric{hint}")
 
 
@@ -120,11 +140,20 @@ def merged(lists: Iterable[Iterable[str]]) -> list[str]:
 
 
 def differing(rows: Sequence[Row], order: Sequence[str]) -> list[str]:
-    """Return the settings that have different values among those rows that have them at all."""
+    """Return the settings that have different values among those rows that have them at all.
+
+    Left out, but there for --columns: those that change nothing a run learns, and what an option says already.
+    """
     readable = [row.run.settings for row in rows if row.run.status not in UNREADABLE]
     every = readable or [row.run.settings for row in rows]
-    keys = [key for key in order if not SAYS_NOTHING.fullmatch(key) and _differs(key, every)]
-    return [key for key in keys if not (OF_THE_DATA_SET.fullmatch(key) and _implied(key, "data", every))]
+    keys = [key for key in order if not is_silent(key) and _differs(key, every)]
+    return [key for key in keys if not any(_implied(key, by, every) for by in _stand_in(key))]
+
+
+def _stand_in(key: str) -> list[str]:
+    """Return the settings that may say the same as `key` in a word."""
+    by = ["data", "data.name"] if OF_THE_DATA_SET.fullmatch(key) else target_options(key)
+    return [other for other in by if other != key]
 
 
 def _differs(key: str, every: Iterable[Mapping[str, Any]]) -> bool:

@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from inksweep.compare import FORMATS
+from inksweep.runs import UNREADABLE, visible
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
 
-FORMATS = ("table", "csv", "json", "markdown")
 COLOURS = {"completed": "green", "pruned": "yellow", "stopped": "magenta", "running": "cyan"}
 OTHERWISE = "red"
-# What is wrong with these is too long for a cell; notes say it.
-UNREADABLE = ("foreign", "broken")
 GAP = "  "
 # For a terminal that cannot show them.
 PLAIN = str.maketrans({"★": "*", "±": "~", "─": "-", "…": "~"})
 # Of a setting, on the terminal; a path or a sentence would push everything else out.
 LONGEST = 32
+# From here on a number is shown by its power of ten.
+HUGE = 1e15
 
 
 @dataclass(frozen=True)
@@ -51,26 +53,34 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Line:
+    """One row of a table."""
+
+    # By column key; no entry for what it does not have.
+    values: dict[str, Any]
+    # What a person calls it, in a column of kind `run`.
+    label: str = ""
+    # Whether it is to be marked.
+    best: bool = False
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value in a column."""
+        return self.best if key == "best" else self.values.get(key, default)
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of plain values by column key, with what is to be said above and below."""
 
     title: str
     columns: Sequence[Column]
-    # A row has no entry for what it does not have.
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[Line]
     notes: Sequence[str] = ()
 
 
 def write(table: Table, kind: str) -> None:
     """Print a table to stdout as one of FORMATS."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a folder may have any name
-    text = {"table": terminal, "csv": as_csv, "json": as_json, "markdown": as_markdown}[kind](table)
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read enough; Python flushes once more when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout.write(WRITERS[kind](table))
 
 
 def as_csv(table: Table) -> str:
@@ -86,7 +96,7 @@ def as_csv(table: Table) -> str:
 def as_json(table: Table) -> str:
     """Return a table as a JSON list with an object a row, full precision; without the keys that a row lacks."""
     rows = [{name: _finite(value) for name, value in row.items()} for row in raw(table)[1]]
-    return json.dumps(rows, indent=2, default=str) + "\n"
+    return json.dumps(rows, indent=2, default=str, allow_nan=False) + "\n"
 
 
 def as_markdown(table: Table) -> str:
@@ -94,13 +104,16 @@ def as_markdown(table: Table) -> str:
     names, rows = raw(table)
     lines = [names, ["---"] * len(names)]
     lines += [[typed(row[name]) if name in row else "" for name in names] for row in rows]
-    text = ["| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", r"\|") for cell in line) + " |" for line in lines]
-    return "\n".join([*text, "", *(f"{note}  " for note in table.notes)]) + "\n"
+    text = ["| " + " | ".join(_flat(cell).replace("|", r"\|") for cell in line) + " |" for line in lines]
+    return "\n".join([*text, "", *(f"{visible(note)}  " for note in table.notes)]) + "\n"
+
+
+_NOTHING: Any = object()
 
 
 def raw(table: Table) -> tuple[list[str], list[dict[str, Any]]]:
     """Return names and rows for a program: a spread becomes three columns, NAME mean, NAME sd and NAME n."""
-    spread = {key for row in table.rows for key, value in row.items() if isinstance(value, Spread)}
+    spread = {key for row in table.rows for key, value in row.values.items() if isinstance(value, Spread)}
     names: list[str] = []
     for column in table.columns:
         names += [f"{column.key} {part}" for part in ("mean", "sd", "n")] if column.key in spread else [column.key]
@@ -108,11 +121,11 @@ def raw(table: Table) -> tuple[list[str], list[dict[str, Any]]]:
     for row in table.rows:
         plain: dict[str, Any] = {}
         for column in table.columns:
-            value = row.get(column.key)
+            value = row.get(column.key, _NOTHING)
             if isinstance(value, Spread):
                 parts = {"mean": value.mean, "sd": value.sd, "n": value.n}
                 plain |= {f"{column.key} {part}": number for part, number in parts.items() if number is not None}
-            elif column.key in row:
+            elif value is not _NOTHING:
                 plain[column.key] = value
         rows.append(plain)
     return names, rows
@@ -128,6 +141,11 @@ def typed(value: Any) -> str:
 
 
 def _finite(value: Any) -> Any:
+    """Return what JSON can hold of a value: infinities are words."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -162,17 +180,17 @@ def terminal(table: Table) -> str:
                 names = ", ".join(column.key for column in left_out)
                 notes.append(f"left out for want of room: {names}; to see them: --columns, or --format csv")
             if table.title:
-                console.print(Text(table.title, style="bold"), soft_wrap=True)
+                console.print(Text(visible(table.title), style="bold"), soft_wrap=True)
             console.print(_Lines(kept, table.rows), crop=False)
         for note in notes:
-            console.print(note)
+            console.print(visible(note))
     text: str = captured.get()
     return text if (console.encoding or "").startswith("utf") else text.translate(PLAIN)
 
 
 def fitting(table: Table, width: int) -> tuple[list[Drawn], list[Column]]:
     """Return the columns that fit into `width`, drawn, and those that do not."""
-    mark = 2 if any(row.get("best") for row in table.rows) else 0
+    mark = 2 if any(row.best for row in table.rows) else 0
     every = [drawn(column, table.rows) for column in table.columns if column.kind not in ("mark", "aside")]
     kept: list[Drawn] = []
     used = mark - len(GAP)
@@ -184,11 +202,11 @@ def fitting(table: Table, width: int) -> tuple[list[Drawn], list[Column]]:
     return [one for one in every if one in kept], [one.column for one in every if one not in kept]
 
 
-def drawn(column: Column, rows: Sequence[dict[str, Any]]) -> Drawn:
+def drawn(column: Column, rows: Sequence[Line]) -> Drawn:
     """Return how a column is shown."""
     key, kind = column.key, column.kind
-    values = [row[key] for row in rows if key in row]
-    heading, show = key, SHOW.get(kind, _shown)
+    values = [row.values[key] for row in rows if key in row.values]
+    heading, show = visible(key), SHOW.get(kind, _shown)
     if kind == "share":
         heading = f"{key} %"
     elif kind == "seconds":
@@ -198,11 +216,11 @@ def drawn(column: Column, rows: Sequence[dict[str, Any]]) -> Drawn:
         heading = f"{'time' if key == 'seconds' else key} {unit}"
         show = partial(_time, length)
     if kind == "run":
-        cells = [str(row["label"]) for row in rows]
+        cells = [visible(row.label) for row in rows]
     elif kind == "status":
-        cells = [_status(row) for row in rows]
+        cells = [_status(row.values) for row in rows]
     else:
-        cells = [show(row[key]) if key in row else "" for row in rows]
+        cells = [show(row.values[key]) if key in row.values else "" for row in rows]
     lines, width = _folded(heading, max(map(_width, cells), default=0))
     right = kind in ("metric", "share", "seconds") or all(_is_number(value) for value in values)
     return Drawn(column, lines, cells, width, right)
@@ -220,11 +238,12 @@ def _folded(heading: str, width: int) -> tuple[list[str], int]:
     return [line.rstrip() for line in lines], width
 
 
-def _status(row: dict[str, Any]) -> str:
+def _status(values: dict[str, Any]) -> str:
     """Return how a run ended, with the reason in a word where there is one; all of it is in the column `reason`."""
-    short = str(row.get("reason", "")).partition(":")[0]
-    says_more = row["status"] not in UNREADABLE and short not in ("", row["status"])
-    return shortened(f"{row['status']}: {short}" if says_more else row["status"], 24)
+    status, short = str(values["status"]), _flat(str(values.get("reason", "")).partition(":")[0])
+    # What is wrong with an unreadable one is too long for a cell; notes say it.
+    says_more = status not in UNREADABLE and short not in ("", status)
+    return shortened(f"{status}: {short}" if says_more else status, 24)
 
 
 def _middle(value: Any) -> float:
@@ -232,7 +251,8 @@ def _middle(value: Any) -> float:
 
 
 def _time(length: float, value: Any) -> str:
-    return f"{_middle(value) / length:,.1f}"
+    time = _middle(value) / length
+    return f"{time:,.1f}" if abs(time) < HUGE else f"{time:.4g}"
 
 
 def _share(value: Any) -> str:
@@ -243,6 +263,8 @@ def _share(value: Any) -> str:
 def _metric(value: Any) -> str:
     if isinstance(value, Spread):
         return _metric(value.mean) + ("" if value.sd is None else f" ± {_digits(value.sd, 2)}")
+    if abs(value) >= HUGE:
+        return f"{value:.4g}"
     if abs(value) >= 10_000 or value == int(value):
         return f"{value:,.0f}"
     return _digits(value, 4)
@@ -257,7 +279,7 @@ def _setting(value: Any) -> str:
 
 
 def _date(value: Any) -> str:
-    return str(value)[:16].replace("T", " ")
+    return visible(str(value)[:16].replace("T", " "))
 
 
 def _shown(value: Any) -> str:
@@ -265,7 +287,12 @@ def _shown(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return f"[{','.join(map(_shown, value))}]"
-    return re.sub(r"\s+", " ", typed(value))
+    return _flat(typed(value))
+
+
+def _flat(text: str) -> str:
+    """Return `text` on one line."""
+    return visible(re.sub(r"\s+", " ", text))
 
 
 SHOW = {"share": _share, "metric": _metric, "setting": _setting, "date": _date}
@@ -292,10 +319,10 @@ def _width(text: str) -> int:
 class _Lines:
     """Headings and rows for rich to print. Its own table takes eight seconds for two thousand rows."""
 
-    def __init__(self, columns: Sequence[Drawn], rows: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, columns: Sequence[Drawn], rows: Sequence[Line]) -> None:
         self.columns = columns
         self.rows = rows
-        self.marked = any(row.get("best") for row in rows)
+        self.marked = any(row.best for row in rows)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Segment]":
         from rich.segment import Segment
@@ -314,12 +341,15 @@ class _Lines:
         cells = zip(*([one.padded(cell) for cell in one.cells] for one in self.columns), strict=True)
         coloured = [place for place, one in enumerate(self.columns) if one.column.kind == "status"]
         for row, words in zip(self.rows, cells, strict=True):
-            style = bold if row.get("best") else Style.null()
+            style = bold if row.best else Style.null()
             at = coloured[0] if coloured else len(words)
             before, after = GAP.join(words[:at]), GAP.join(words[at + 1 :]).rstrip()
-            yield Segment("★ " if row.get("best") else margin, style)
+            yield Segment("★ " if row.best else margin, style)
             yield Segment(before + GAP if before and coloured else before.rstrip(), style)
             if coloured:
-                colour = colours.get(row["status"], Style(color=OTHERWISE))
+                colour = colours.get(row.values["status"], Style(color=OTHERWISE))
                 yield Segment(words[at] + GAP if after else words[at].rstrip(), style + colour)
             yield Segment(after + "\n", style)
+
+
+WRITERS = dict(zip(FORMATS, (terminal, as_csv, as_json, as_markdown), strict=True))

@@ -35,8 +35,8 @@ def parse(text: str) -> Condition:
     """Read a condition.
 
     A comparison is `key op value` with = == != < <= > >=; `and`, `or`, `not` and parentheses join them. A value is a
-    number, a percentage, a word, a quoted string, true, false, null or a list. A run without the key differs from every
-    value, and is neither less nor greater.
+    number, a percentage, a word, a quoted string, true, false, null or a list. A run without the key has null there, and
+    is neither less nor greater than anything.
 
     Raises:
         InputError: it is no condition; the message shows where.
@@ -98,12 +98,15 @@ def _joined(every: Callable[..., bool], conditions: Sequence[Condition]) -> Cond
 def compare(found: Any, sign: str, wanted: Literal) -> bool:
     """Whether `found sign wanted` holds."""
     if found is ABSENT:
-        return sign == "!="
+        found = None
     if sign not in ORDER:
         return same(found, wanted) != (sign == "!=")
     if _is_number(found):
         return _is_number(wanted.value) and bool(ORDER[sign](found, wanted.value))
-    return isinstance(found, str) and not isinstance(wanted.value, list) and bool(ORDER[sign](found, wanted.text))
+    if not isinstance(found, str) or isinstance(wanted.value, list):
+        return False
+    # Dates are words too: `started>2026`. But cnn is not more than 3.
+    return (found[:1].isdigit() or not _is_number(wanted.value)) and bool(ORDER[sign](found, wanted.text))
 
 
 def same(found: Any, wanted: Literal) -> bool:

@@ -1,7 +1,6 @@
 """Two runs side by side, as plain data: settings that differ, metrics, McNemar's test, curves, disagreements.
 
-What one of them lacks is named, and the rest is compared all the same. How it looks is up to diff_text and
-diff_figure.
+What one of them lacks is named, and the rest is compared all the same. How it looks is up to text.py and figure.py.
 """
 
 import math
@@ -22,8 +21,6 @@ from inksweep.runs import Run
 
 Row = Mapping[str, float]
 
-# Where files come from and what is written besides: they change nothing that a run learns.
-SILENT = ("data.root", "data.npm", "data.checksums", "figures", "tracker", "trainer.resume", "trainer.keep_checkpoint")
 # How far an evaluation had come, which is no merit.
 PROGRESS = ("epoch", "step", "samples", "lr")
 # Settings that decide which pictures there are, and which of them are the validation split.
@@ -130,7 +127,7 @@ class Diff:
                 metric.name: {
                     "a": metric.a,
                     "b": metric.b,
-                    "difference": metric.difference,
+                    "difference": _json(metric.difference),
                     "better": metric.better and metric.better.lower(),
                 }
                 for metric in self.metrics
@@ -190,18 +187,22 @@ def _check(path: Path) -> None:
 
 
 def settings(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
-    """Return the settings that differ, by key: the value of A and of B, ABSENT where there is none."""
+    """Return the settings that differ, by key: the value of A and of B, ABSENT where there is none.
+
+    The class of a group is among them only if the options chosen do not say it.
+    """
     both = [a.settings, b.settings]
     if _has_choices(a) != _has_choices(b):
         # A winner has no Hydra settings, so no `model: cnn`: what the choice stands for is compared.
         both = [_without_choices(run) for run in (a, b)]
     in_a, in_b = both
     pairs = {key: (in_a.get(key, ABSENT), in_b.get(key, ABSENT)) for key in sorted(in_a | in_b)}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and not _is_silent(key)}
-
-
-def _is_silent(key: str) -> bool:
-    return any(key == silent or key.startswith(f"{silent}.") for silent in SILENT)
+    differing = {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and not runs.is_silent(key)}
+    return {
+        key: pair
+        for key, pair in differing.items()
+        if not any(ABSENT not in differing.get(option, (ABSENT,)) for option in runs.target_options(key))
+    }
 
 
 def _has_choices(run: Run) -> bool:
@@ -288,10 +289,6 @@ def _answers(run: Run) -> dict[str, Predictions] | str:
         return "no predictions.npz (made before predictions were stored, or removed)"
     if not found:
         return f"no predictions.npz (it is {run.status}: only a completed run has one)"
-    for split, answers in found.items():
-        shapes = {answers.labels.shape, answers.predicted.shape, answers.confidence.shape}
-        if len(shapes) > 1 or answers.labels.ndim != 1 or not len(answers):
-            return f"{path}: cannot be used (its {split} arrays do not fit together)"
     return found
 
 

@@ -16,7 +16,7 @@ from inksweep.diff import blocks, difference
 from inksweep.diff.difference import Diff, Disagreements, Metric
 from inksweep.diff.paired import Paired
 from inksweep.errors import Unavailable
-from inksweep.runs import Run
+from inksweep.runs import Run, visible
 
 # Told apart by the colour-blind too.
 STYLES = {"A": "cyan", "B": "yellow"}
@@ -48,11 +48,11 @@ def _table(*headings: str, right: Iterable[str] = ()) -> Table:
 
 def _add(table: Table, *cells: str | Text) -> None:
     # As Text: a folder or a list such as [16,32] is no markup.
-    table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
+    table.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in cells))
 
 
 def _line(text: str, style: str = "") -> Text:
-    return Text(text, style)
+    return Text(visible(text), style)
 
 
 def _header(found: Diff) -> Iterator[RenderableType]:
@@ -68,7 +68,7 @@ def _header(found: Diff) -> Iterator[RenderableType]:
     yield table
     for note in found.notes:
         # Not folded: it may name a file.
-        yield Text(f"note: {note}", "yellow", no_wrap=True)
+        yield Text(visible(f"note: {note}"), "yellow", no_wrap=True)
 
 
 def _when(run: Run) -> str:
@@ -154,7 +154,7 @@ def change(metric: Metric) -> str:
         return f"{points(by)} points"
     if metric.name.startswith("seconds"):
         return f"{by:+,.3g} s" if abs(by) < 100 else f"{by:+,.1f} s"
-    return f"{by:+,.0f}" if by == round(by) and abs(by) < 1e15 else f"{by:+.3g}"
+    return f"{by:+,.0f}" if abs(by) < 1e15 and by == round(by) else f"{by:+.3g}"
 
 
 def points(share: float) -> str:

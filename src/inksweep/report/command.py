@@ -13,6 +13,8 @@ from inksweep.paths import SweepDir, is_held, shown
 SHARE = 0.05
 # How often a page loads itself again before it is known how long drawing takes, at most, in seconds.
 FIRST_RELOAD_S = 30.0
+# How long `--watch` waits for a sweep that does not exist yet.
+PATIENCE_S = 60.0
 
 
 def run(
@@ -41,6 +43,8 @@ def run(
     from inksweep.report import facts, page
     from inksweep.sweep import stored
 
+    if watch_s is not None:
+        _wait_for(folders)
     opened = [(folder, stored.look(stored.find(folder, storage)), stored.settings(folder)) for folder in folders]
     path = out or (SweepDir(folders[0]).report if len(folders) == 1 else Path("report.html"))
 
@@ -67,6 +71,17 @@ def run(
         for sweep in opened:
             for picture in pictures.draw(facts.collect(*sweep)):
                 print(f"picture: {shown(picture)}")
+
+
+def _wait_for(folders: Sequence[Path]) -> None:
+    """Give sweeps that are just being typed in another window time to begin."""
+    missing = [folder for folder in folders if not SweepDir(folder).summary.exists()]
+    if missing:
+        print(f"{', '.join(map(shown, missing))}: no sweep yet; waiting {PATIENCE_S:g} s for it", flush=True)
+    deadline = time.monotonic() + PATIENCE_S
+    while missing and time.monotonic() < deadline:
+        time.sleep(0.2)
+        missing = [folder for folder in missing if not SweepDir(folder).summary.exists()]
 
 
 def _watch(write: Callable[[float | None], bool], mark: Callable[[], Any], interval_s: float) -> None:

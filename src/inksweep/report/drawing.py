@@ -206,10 +206,10 @@ def limit_axis(figure: go.Figure, maximize: bool) -> str:
     )
 
 
-def too_few(facts: Facts, what: str) -> str:
-    """Return why there are not enough complete trials to do `what`."""
+def too_few(facts: Facts, what: str, least: int = 4) -> str:
+    """Return why there are not enough complete trials to do `what`, which takes `least` of them."""
     complete = sum(trial.state == "complete" for trial in facts.trials)
     count = {0: "No trial is", 1: "Only one trial is"}.get(complete, f"Only {complete} trials are")
-    if complete >= 4:
+    if complete >= least:
         return f"The complete trials do not differ enough to {what}."
-    return f"{count} complete, too few to {what}."
+    return f"{count} complete, too few to {what}: that takes {least}."

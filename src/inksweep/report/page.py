@@ -270,7 +270,8 @@ def _cell(trial: Trial, place: Path) -> Cell:
 
 
 def _objective_cells(facts: Facts, trial: Trial) -> list[Cell]:
-    values = trial.values or (None,) * len(facts.objectives)
+    ended_early = trial.state in ("pruned", "stopped") and len(facts.objectives) == 1
+    values = trial.values or ((trial.last,) if ended_early else (None,) * len(facts.objectives))
     return [Cell(q.text(v), "" if v is None else v) for q, v in zip(facts.objectives, values, strict=True)]
 
 
@@ -344,7 +345,9 @@ def _trials(facts: Facts, place: Path) -> Table | None:
             cells.append(Cell(shown(value) if name in trial.params else "-", "" if value is None else str(value)))
         is_best = facts.best is not None and trial.number == facts.best.number
         rows.append(Row(cells, "best" if is_best else "" if trial.state == "complete" else "pale"))
-    return Table("all trials; the heads of columns sort", heads, rows, sortable=True)
+    return Table(
+        "all trials, those ended early as they last reported; the heads of columns sort", heads, rows, sortable=True
+    )
 
 
 def _about(facts: Facts) -> Table:

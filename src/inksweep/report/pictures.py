@@ -22,7 +22,7 @@ from inksweep.report.drawing import MOST_LINES
 from inksweep.report.facts import Facts
 from inksweep.report.looks import INK, LOOKS, SCALE, TARGET, TARGET_METRIC, WINNER
 from inksweep.report.search import best_so_far
-from inksweep.report.searched import importances_of
+from inksweep.report.searched import importances_worth_showing
 from inksweep.report.trials import STATES, Trial, measured
 from inksweep.report.work import time_unit
 
@@ -198,7 +198,7 @@ def _scaled(facts: Facts, trial: Trial) -> tuple[list[float], list[float]]:
 
 def importances(facts: Facts) -> Figure | None:
     """Draw how much each parameter explains of the (first) objective."""
-    weights = importances_of(facts, 0)
+    weights = importances_worth_showing(facts, 0)
     if not weights:
         return None
     figure = Figure(figsize=(8, 1.3 + 0.34 * len(weights)), layout="constrained")

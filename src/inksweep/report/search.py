@@ -68,7 +68,9 @@ def history(facts: Facts, index: int) -> Plot:
         hoverinfo="text",
     )
     style(figure, "number of the trial", quantity.axis)
-    figure.update_xaxes(tickformat="d", rangemode="nonnegative")
+    last = max((trial.number for trial in facts.trials), default=0)
+    margin = 0.5 + last / 100  # no mark is cut in half by the rim
+    figure.update_xaxes(tickformat="d", range=[-margin, last + margin], dtick=1 if last <= 10 else None)
     note = f"One point a trial; {'higher' if maximize else 'lower'} is better. The line is the best up to each number. "
     if index == 0 and any(trial.state in ("pruned", "stopped") for trial in facts.trials):
         note += "Trials that were ended early stand where they last reported. "

@@ -36,6 +36,8 @@ from inksweep.report.trials import Trial
 # Of these parameters, every two are drawn against each other.
 MOST_IMPORTANT = 3
 ENOUGH_FOR_CONTOUR = 5
+# With fewer complete trials, importances say more of chance than of the parameters.
+LEAST_TO_WEIGH = 20
 
 
 def importances(facts: Facts) -> list[Plot]:
@@ -47,9 +49,9 @@ def importance(facts: Facts, index: int) -> Plot:
     """Draw how much each parameter explains of objective `index`."""
     quantity = facts.objectives[index]
     key, title = f"importances{index}", quantity.label if len(facts.objectives) > 1 else ""
-    weights = importances_of(facts, index)
+    weights = importances_worth_showing(facts, index)
     if not weights:
-        return Plot(key, title, "", why_not=too_few(facts, "say which parameters mattered"))
+        return Plot(key, title, "", why_not=too_few(facts, "say which parameters mattered", LEAST_TO_WEIGH))
     with _without_advice():
         figure = visualization.plot_param_importances(
             shown_study(facts, facts.trials), target=_lower_is_better(facts, index), target_name=quantity.label
@@ -66,9 +68,15 @@ def importance(facts: Facts, index: int) -> Plot:
     figure.update_yaxes(title_text="", automargin=True)
     note = (
         "How much each parameter tells good trials from the rest (PED-ANOVA). A parameter that only a part of the "
-        "space has counts there. With few trials this is a hint, no more."
+        "space has counts there. A hint, no more: other trials would give other numbers."
     )
     return Plot(key, title, note, figure, height=110 + 34 * len(weights))
+
+
+def importances_worth_showing(facts: Facts, index: int) -> dict[str, float]:
+    """Return the importance of each parameter for objective `index`; nothing if there are too few trials."""
+    complete = sum(trial.state == "complete" for trial in facts.trials)
+    return importances_of(facts, index) if complete >= LEAST_TO_WEIGH else {}
 
 
 def importances_of(facts: Facts, index: int, trials: Sequence[Trial] | None = None) -> dict[str, float]:
@@ -103,7 +111,7 @@ def settings_sections(facts: Facts) -> list[Section]:
     title, complete = "Where good settings lie", [trial for trial in facts.trials if trial.state == "complete"]
     found = branches(complete)
     if not varied(complete) and not any(branch.varied for branch in found):
-        why = too_few(facts, "compare settings") if len(complete) < 2 else "No parameter took more than one value."
+        why = too_few(facts, "compare settings", 2) if len(complete) < 2 else "No parameter took more than one value."
         return [Section("settings", title, "", [Plot("settings", "", "", why_not=why)])]
     colours = (
         "Brighter is better." if len(facts.objectives) == 1 else f"Brighter is better {facts.objectives[0].label}."

@@ -500,7 +500,7 @@ class TestWhere:
     def test_none_is_said(self, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
         lines = "none of the 10 runs fits --where 'seed>99'\nseed is from 0 to 4\n"
         assert say("multirun", "--where", "seed>99", capsys=capsys) == lines
-        assert "model is cnn, mlp\n" in say("multirun", "--where", "model=cn", capsys=capsys)
+        assert "model is mlp, cnn\n" in say("multirun", "--where", "model=cn", capsys=capsys)
         assert say("multirun", "--where", "seed>99", "--format", "json", capsys=capsys) == "[]\n"
 
 

@@ -35,8 +35,8 @@ def parse(text: str) -> Condition:
     """Read a condition.
 
     A comparison is `key op value` with = == != < <= > >=; `and`, `or`, `not` and parentheses join them. A value is a
-    number, a percentage, a word, a quoted string, true, false, null or a list. A run without the key has null there, and
-    is neither less nor greater than anything.
+    number, a percentage, a word, a quoted string, true, false, null or a list. A run without the key has null there,
+    and is neither less nor greater than anything.
 
     Raises:
         InputError: it is no condition; the message shows where.

@@ -703,3 +703,12 @@ def test_the_lock_of_a_run_is_looked_at_and_left(place: Path, capsys: pytest.Cap
     say(".", capsys=capsys)
     with held(folder / ".lock", "held by the look"):
         pass
+
+
+def test_a_setting_that_no_row_shown_has_takes_no_room(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, (model, width) in enumerate((("cnn", 1), ("mlp", 8), ("mlp", 9))):
+        make(place / "runs" / str(number), model, 0.9 - number / 10, values={} if model == "cnn" else {"hidden": width})
+    assert "hidden" in say("runs", capsys=capsys)
+    assert "hidden" not in say("runs", "--top", "1", capsys=capsys)
+    assert "hidden" in say("runs", "--top", "1", "--columns", "run,model.hidden", capsys=capsys)
+    assert "model.hidden" in rows("runs", "--top", "1", capsys=capsys)[0]

@@ -191,7 +191,10 @@ def terminal(table: Table) -> str:
 def fitting(table: Table, width: int) -> tuple[list[Drawn], list[Column]]:
     """Return the columns that fit into `width`, drawn, and those that do not."""
     mark = 2 if any(row.best for row in table.rows) else 0
-    every = [drawn(column, table.rows) for column in table.columns if column.kind not in ("mark", "aside")]
+    shown = [column for column in table.columns if column.kind not in ("mark", "aside")]
+    # Empty where the rows that have it were cut off; one that was asked for stays.
+    shown = [c for c in shown if c.weight == math.inf or any(c.key in row.values for row in table.rows)]
+    every = [drawn(column, table.rows) for column in shown]
     kept: list[Drawn] = []
     used = mark - len(GAP)
     # The first of equals is the one to stay.

@@ -269,8 +269,9 @@ def _disagreements(found: Diff, console: Console, images: int) -> Iterator[Rende
         _add(table, str(row), answers.name(int(answers.a.labels[row])), *cells[0], *cells[1], who)
     yield table
     if len(answers.rows) > len(rows):
-        rest = len(answers.rows) - len(rows)
-        yield _line(f"and {rest:,} more: --images N lists N, --format json all of them", QUIET)
+        every = len(answers.rows)
+        more = f"and {every - len(rows):,} more: --images {every} lists and draws all, --format json lists them"
+        yield _line(more, QUIET)
     yield from _pictures(found, answers, rows[:images], console)
 
 

@@ -41,6 +41,7 @@ lint: install-dev  ## style and types
 bench: install  ## images/s and share of the matrix product peak; loading beside a bare loop (run nothing else)
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/comparing.py
 
 clean:  ## remove the environment and caches; runs and data stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

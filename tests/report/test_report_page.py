@@ -418,6 +418,20 @@ def test_pictures_are_drawn_without_a_browser(tmp_path):
     assert all(path.parent == tmp_path / "report" and path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
+def test_each_picture_says_what_it_is_of(tmp_path, monkeypatch):
+    titles = {}
+
+    def save(figure, path):
+        titles[path.stem] = figure.legends[0].get_title().get_text() if figure.legends else figure.get_suptitle()
+
+    monkeypatch.setattr(pictures.figures, "save", save)
+    made = usual(tmp_path)
+    made.answers(0, [0, 1, 2], [0, 1, 1])
+    pictures.draw(facts.read(tmp_path))
+    assert len(titles) >= 6
+    assert all(title.startswith("night: ") and len(title) > 12 for title in titles.values()), titles
+
+
 def test_a_picture_that_cannot_be_drawn_is_a_warning_and_the_others_are_drawn(tmp_path, caplog):
     made = make(tmp_path)
     for number in range(10):

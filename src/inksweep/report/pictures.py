@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from inksweep import figures
 from inksweep.errors import last_line
@@ -30,6 +30,16 @@ log = logging.getLogger(__name__)
 
 # Settings drawn side by side.
 MOST_PARAMETERS = 8
+# What a picture shows, unless it says so itself.
+TITLES = {
+    "history": "how the search went",
+    "curves": "learning curves",
+    "importances": "what mattered",
+    "parallel": "complete trials, brighter is better",
+    "slices": "complete trials, a brighter point is a later one",
+    "slots": "slots over time",
+    "pareto": "complete trials by two objectives",
+}
 
 
 def draw(facts: Facts) -> list[Path]:
@@ -66,8 +76,19 @@ def _drawn(drawer: Callable[[Facts], Figure | None], facts: Facts, path: Path) -
         warnings.simplefilter("ignore")  # a glyph that the font lacks, a number that is too large
         figure = drawer(facts)
         if figure is not None:
+            _name(figure, f"{facts.name}: {figure.get_suptitle() or TITLES[drawer.__name__]}")
             figures.save(figure, path)
     return figure is not None
+
+
+def _name(figure: Figure, title: str) -> None:
+    """Say in the picture what it is of: it will leave its folder for a slide or a mail."""
+    for legend in figure.legends[:1]:  # has the place where a title would be
+        legend.set_title(title, prop={"size": 11})
+        legend.get_title().set_parse_math(False)
+        legend.set_alignment("left")
+        return
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
 
 
 def _complete(facts: Facts) -> list[Trial]:
@@ -308,7 +329,6 @@ def slices(facts: Facts) -> Figure | None:
     for axes in cells[:, 0]:
         axes.set_ylabel(quantity.axis, fontsize=9)
         axes.ticklabel_format(axis="y", useOffset=False)
-    figure.suptitle("Complete trials; a brighter point is a later one", fontsize=10, x=0.01, ha="left")
     return figure
 
 
@@ -368,8 +388,13 @@ def pareto(facts: Facts) -> Figure | None:
         **_marks("complete"),
     )
     ordered = sorted(facts.front, key=lambda trial: trial.values[0])
-    axes.plot(*points(ordered), color=TARGET, marker="D", linestyle=":", label="on the Pareto front")
+    axes.plot(*points(ordered), color=TARGET, marker="D", linestyle=":", label="on the Pareto front, with trial number")
+    for trial, x, y in zip(ordered, *points(ordered), strict=True):
+        axes.annotate(str(trial.number), (x, y), (6, -12), textcoords="offset points", fontsize=9)
     _tidy(axes, first.axis, second.axis)
+    for axis, quantity in ((axes.xaxis, first), (axes.yaxis, second)):
+        if quantity.name == "parameters":
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _legend(figure)
     return figure
 
@@ -380,5 +405,5 @@ def confusion(facts: Facts) -> Figure | None:
     if winner is None or winner.confusion is None:
         return None
     counts = np.array(winner.confusion)
-    title = f"Winner (trial {winner.trial.number}): {counts.trace():,} of {counts.sum():,} test answers right"
+    title = f"winner, trial {winner.trial.number}: {counts.trace():,} of {counts.sum():,} test answers right"
     return figures.confusion(counts, winner.classes, title)

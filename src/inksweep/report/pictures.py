@@ -83,12 +83,13 @@ def _drawn(drawer: Callable[[Facts], Figure | None], facts: Facts, path: Path) -
 
 def _name(figure: Figure, title: str) -> None:
     """Say in the picture what it is of: it will leave its folder for a slide or a mail."""
-    for legend in figure.legends[:1]:  # has the place where a title would be
-        legend.set_title(title, prop={"size": 11})
-        legend.get_title().set_parse_math(False)
-        legend.set_alignment("left")
+    if not figure.legends:
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
         return
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
+    legend = figure.legends[0]  # has the place where a title would be
+    legend.set_title(title)
+    legend.get_title().set(fontsize=11, parse_math=False)
+    legend.set_alignment("left")
 
 
 def _complete(facts: Facts) -> list[Trial]:

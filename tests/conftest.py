@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 # Before torch is imported anywhere: tests, and the processes they start, are many and small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell that starts the tests in its background has them ignore Ctrl-C, and with them all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hydra import compose as hydra_compose

@@ -49,9 +49,9 @@ def compare(found: Sequence[Run], wanted: Wanted) -> Table:
         need(wanted.top >= 1, "--top", wanted.top, "at least 1")
     place, rows = labelled(found)
     known = Keys(rows)
-    chosen = _chosen(rows, wanted.where, known)
+    chosen, asked = _chosen(rows, wanted.where, known)
     if not chosen:
-        return Table(place, [Column("run")], [], _none_fits(rows, str(wanted.where)))
+        return Table(place, [Column("run")], [], _none_fits(rows, wanted.where, asked))
     judge, notes = judged(chosen)
     metrics = _metrics(chosen, judge, wanted, known)
     if wanted.group_by:
@@ -73,23 +73,22 @@ def compare(found: Sequence[Run], wanted: Wanted) -> Table:
     )
 
 
-def _chosen(rows: list[Row], text: str | None, known: Keys) -> list[Row]:
+def _chosen(rows: list[Row], text: str | None, known: Keys) -> tuple[list[Row], Sequence[str]]:
+    """Return the rows that fit a condition, and the keys that it asks for."""
     if text is None:
-        return rows
+        return rows, ()
     from inksweep.compare import where
 
     condition = where.parse(text)
     for key in condition.keys:
         known.need("--where", key)
-    return [row for row in rows if condition.holds(row.get)]
+    return [row for row in rows if condition.holds(row.get)], condition.keys
 
 
-def _none_fits(rows: Sequence[Row], text: str) -> list[str]:
-    """Say that no row fits a condition, and which values there are."""
-    from inksweep.compare import where
-
+def _none_fits(rows: Sequence[Row], text: str | None, keys: Sequence[str]) -> list[str]:
+    """Say that no row fits a condition, and which values there are of the keys that it asks for."""
     lines = [f"none of the {_runs(rows)} fits --where {text!r}"]
-    for key in dict.fromkeys(where.parse(text).keys):
+    for key in dict.fromkeys(keys):
         values = [value for row in rows if (value := row.get(key)) is not ABSENT]
         numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
         if numbers and len(numbers) == len(values):

@@ -27,14 +27,22 @@ def test_data_shows_numbers_and_draws_the_digits(
     assert imread(tmp_path / "outputs" / "mnist.png").ndim == 3
 
 
-@pytest.mark.parametrize(("augment", "panels"), [("none", 2), ("affine", 3)])
+@pytest.mark.parametrize(
+    ("words", "panels"),
+    [
+        (["augment=none"], 2),
+        (["augment=affine"], 3),
+        (["--augment", "elastic"], 3),
+        (["--augment", "handwriting", "augment.elastic_pixels=1.5"], 3),
+    ],
+)
 def test_data_draws_one_more_panel_with_an_augmentation(
-    prepared_root: Path, augment: str, panels: int, monkeypatch: pytest.MonkeyPatch
+    prepared_root: Path, words: list[str], panels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[int, Path]] = []
     monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append((len(figure.subfigs), path)))
     # Settings may stand after an option too.
-    cli.main(["data", "mnist", "--out", "my.png", *tiny(prepared_root), f"augment={augment}"])
+    cli.main(["data", "mnist", "--out", "my.png", *tiny(prepared_root), *words])
     assert drawn == [(panels, Path("my.png"))]
 
 
@@ -43,6 +51,7 @@ def test_data_draws_one_more_panel_with_an_augmentation(
     [
         (["mnst"], "data=mnst: there is no such option; did you mean 'mnist'?"),
         (["mnist", "data.val_sise=3"], "val_size"),
+        (["mnist", "--augment", "elastik"], "augment=elastik: there is no such option; did you mean 'elastic'?"),
         (["mnist", "data.val_size=0"], "data.val_size=0: must be from 1"),
     ],
 )

@@ -31,7 +31,7 @@ def test_the_groups_hold_what_is_promised() -> None:
     assert options("model") == ["cnn", "mlp"]
     assert options("optimizer") == ["adam", "adamw", "sgd"]
     assert options("scheduler") == ["cosine", "none", "onecycle", "step"]
-    assert options("augment") == ["affine", "none"]
+    assert options("augment") == ["affine", "elastic", "erasing", "handwriting", "none", "stroke"]
     assert options("experiment") == ["accurate", "lht_mnist", "quick"]
 
 
@@ -88,6 +88,18 @@ BAD_WITH_GROUP = [
     (["optimizer=sgd", "optimizer.momentum=0"], "optimizer.nesterov=True: must be false while optimizer.momentum=0"),
     (["scheduler=cosine", "scheduler.warmup_epochs=5"], "scheduler.warmup_epochs=5.0: must be below trainer.epochs=5"),
     (["augment=affine", "augment.scale=1"], "augment.scale=1.0: must be at least 0 and below 1"),
+    (["augment=elastic", "augment.pixels=-1"], "augment.pixels=-1.0: must be from 0 to 10"),
+    (["augment=elastic", "augment.cells=1"], "augment.cells=1: must be from 2 to 28"),
+    (["augment=stroke", "augment.amount=2"], "augment.amount=2.0: must be from 0 to 1"),
+    (["augment=erasing", "augment.probability=1.5"], "augment.probability=1.5: must be from 0 to 1"),
+    (["augment=erasing", "augment.size=0"], "augment.size=0.0: must be above 0 and at most 1"),
+    (["augment=handwriting", "augment.scale=1"], "augment.scale=1.0: must be at least 0 and below 1"),
+    (["augment=handwriting", "augment.elastic_pixels=11"], "augment.elastic_pixels=11.0: must be from 0 to 10"),
+    (["augment=handwriting", "augment.elastic_cells=0"], "augment.elastic_cells=0: must be from 2 to 28"),
+    (["augment=handwriting", "augment.stroke_amount=-0.1"], "augment.stroke_amount=-0.1: must be from 0 to 1"),
+    (["augment=handwriting", "augment.erasing_probability=2"], "augment.erasing_probability=2.0: must be from 0"),
+    (["augment=handwriting", "augment.erasing_size=2"], "augment.erasing_size=2.0: must be above 0 and at most 1"),
+    (["model=cnn", "model.convolutions=0"], "model.convolutions=0: must be at least 1"),
     (["trainer.precision=float16", "trainer.device=cpu"], "trainer.precision=float16: must be bfloat16 or float32"),
 ]
 

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="fetch and verify a data set, show its numbers and a picture")
     data.add_argument("name", metavar="NAME", help="a file of conf/data, such as mnist")
     data.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as augment=affine")
+    data.add_argument("--augment", metavar="NAME", help="show this augmentation, a file of conf/augment, too")
     data.add_argument("--out", metavar="PNG", type=Path, help="where the picture goes; default outputs/NAME.png")
     data.set_defaults(run=show_data)
 
@@ -113,7 +114,8 @@ def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Nam
 
 def show_data(arguments: argparse.Namespace) -> None:
     """`inksweep data NAME`: fetch, verify, show shapes and ranges, draw digits before and after preprocessing."""
-    conf = compose([f"data={arguments.name}", *arguments.overrides])
+    chosen = [f"augment={arguments.augment}"] if arguments.augment else []
+    conf = compose([f"data={arguments.name}", *chosen, *arguments.overrides])
 
     from rich.console import Console
 

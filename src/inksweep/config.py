@@ -201,6 +201,8 @@ class CNNConfig:
     _target_: str = "inksweep.models.CNN"
     # Output channels of each block.
     channels: list[int] = MISSING
+    # Convolutions in each block. Has a value here: models stored before it was a key are read too.
+    convolutions: int = 1
     # Height and width of the kernels; odd, so that a block keeps the centre.
     kernel: int = MISSING
     pooling: Pooling = MISSING
@@ -212,6 +214,7 @@ class CNNConfig:
     def __post_init__(self) -> None:
         need(bool(self.channels), "model.channels", self.channels, "a list of at least one number, such as [32,64]")
         need(all(n >= 1 for n in self.channels), "model.channels", self.channels, "numbers of at least 1")
+        need(self.convolutions >= 1, "model.convolutions", self.convolutions, "at least 1")
         need(self.kernel >= 1 and self.kernel % 2 == 1, "model.kernel", self.kernel, "an odd number: 1, 3, 5, ...")
         need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
 
@@ -352,6 +355,70 @@ class AffineConfig:
         need(0 <= self.shear_degrees < 90, "augment.shear_degrees", self.shear_degrees, "at least 0 and below 90")
         need(self.shift_pixels >= 0, "augment.shift_pixels", self.shift_pixels, "0 or above")
         need(0 <= self.scale < 1, "augment.scale", self.scale, "at least 0 and below 1")
+
+
+@dataclass
+class ElasticConfig:
+    """A random bending of each picture."""
+
+    _target_: str = "inksweep.augment.Elastic"
+    # Standard deviation of the displacement at a grid point, in pixels.
+    pixels: float = MISSING
+    # Grid points along each side.
+    cells: int = MISSING
+
+    def __post_init__(self) -> None:
+        need(0 <= self.pixels <= 10, "augment.pixels", self.pixels, "from 0 to 10")
+        need(2 <= self.cells <= 28, "augment.cells", self.cells, "from 2 to 28")
+
+
+@dataclass
+class StrokeConfig:
+    """Thicker or thinner strokes."""
+
+    _target_: str = "inksweep.augment.Stroke"
+    # Largest change, either way: 1 is a pixel more or less on each side of a stroke.
+    amount: float = MISSING
+
+    def __post_init__(self) -> None:
+        need(0 <= self.amount <= 1, "augment.amount", self.amount, "from 0 to 1")
+
+
+@dataclass
+class ErasingConfig:
+    """A rectangle of some pictures made background."""
+
+    _target_: str = "inksweep.augment.Erasing"
+    # Probability that a picture loses a rectangle.
+    probability: float = MISSING
+    # Largest height and width of the rectangle, as a fraction of the picture's.
+    size: float = MISSING
+
+    def __post_init__(self) -> None:
+        need(0 <= self.probability <= 1, "augment.probability", self.probability, "from 0 to 1")
+        need(0 < self.size <= 1, "augment.size", self.size, "above 0 and at most 1")
+
+
+@dataclass
+class HandwritingConfig(AffineConfig):
+    """All augmentations together; affine and elastic are one resampling. 0 leaves a part out."""
+
+    _target_: str = "inksweep.augment.Handwriting"
+    # As in `elastic`, `stroke` and `erasing`.
+    elastic_pixels: float = MISSING
+    elastic_cells: int = MISSING
+    stroke_amount: float = MISSING
+    erasing_probability: float = MISSING
+    erasing_size: float = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        need(0 <= self.elastic_pixels <= 10, "augment.elastic_pixels", self.elastic_pixels, "from 0 to 10")
+        need(2 <= self.elastic_cells <= 28, "augment.elastic_cells", self.elastic_cells, "from 2 to 28")
+        need(0 <= self.stroke_amount <= 1, "augment.stroke_amount", self.stroke_amount, "from 0 to 1")
+        good = 0 <= self.erasing_probability <= 1
+        need(good, "augment.erasing_probability", self.erasing_probability, "from 0 to 1")
+        need(0 < self.erasing_size <= 1, "augment.erasing_size", self.erasing_size, "above 0 and at most 1")
 
 
 @dataclass
@@ -518,7 +585,14 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"mlp": MLPConfig, "cnn": CNNConfig},
     "optimizer": {"sgd": SGDConfig, "adam": AdamConfig, "adamw": AdamWConfig},
     "scheduler": {"none": ConstantConfig, "step": StepConfig, "cosine": CosineConfig, "onecycle": OneCycleConfig},
-    "augment": {"none": IdentityConfig, "affine": AffineConfig},
+    "augment": {
+        "none": IdentityConfig,
+        "affine": AffineConfig,
+        "elastic": ElasticConfig,
+        "stroke": StrokeConfig,
+        "erasing": ErasingConfig,
+        "handwriting": HandwritingConfig,
+    },
     "tracker": {
         "csv": CsvConfig,
         "tensorboard": TensorBoardConfig,

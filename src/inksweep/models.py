@@ -43,14 +43,15 @@ class MLP(nn.Module):
 
 
 class CNN(nn.Module):
-    """Blocks of convolution -> norm -> activation, each halving the picture, then dropout and one linear layer.
+    """Blocks of convolutions, each -> norm -> activation, and halving the picture; then dropout and a linear layer.
 
     Args:
         size: height and width of the pictures, in pixels.
         classes: number of classes.
         channels: output channels of each block.
+        convolutions: number of convolutions in each block.
         kernel: height and width of the kernels, odd.
-        pooling: how a block halves the picture: `stride` in the convolution, or `max` or `avg` after it.
+        pooling: how a block halves the picture: `stride` in its last convolution, or `max` or `avg` after it.
         activation: `relu`, `gelu`, `silu` or `tanh`.
         norm: `none`, `batch` or `layer` (one group over channels and places, arXiv 1803.08494).
         dropout: probability that a feature is dropped before the linear layer.
@@ -67,24 +68,28 @@ class CNN(nn.Module):
         activation: str,
         norm: str,
         dropout: float,
+        convolutions: int = 1,  # models saved before there was a choice have one
     ) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         for channels_in, channels_out in pairwise([1, *channels]):
-            stride = 2 if pooling == "stride" else 1
-            blocks.append(
-                nn.Conv2d(channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=norm == "none")
-            )
-            # Pooling first: norm and activation then work on a quarter of the places.
-            if pooling == "max":
-                blocks.append(nn.MaxPool2d(2, ceil_mode=True))
-            elif pooling == "avg":
-                blocks.append(nn.AvgPool2d(2, ceil_mode=True))
-            if norm == "batch":
-                blocks.append(nn.BatchNorm2d(channels_out))
-            elif norm == "layer":
-                blocks.append(nn.GroupNorm(1, channels_out))
-            blocks.append(ACTIVATIONS[activation]())
+            for number in range(1, convolutions + 1):
+                last = number == convolutions
+                stride = 2 if last and pooling == "stride" else 1
+                width_in = channels_in if number == 1 else channels_out
+                blocks.append(
+                    nn.Conv2d(width_in, channels_out, kernel, stride, padding=kernel // 2, bias=norm == "none")
+                )
+                # Pooling first: norm and activation then work on a quarter of the places.
+                if last and pooling == "max":
+                    blocks.append(nn.MaxPool2d(2, ceil_mode=True))
+                elif last and pooling == "avg":
+                    blocks.append(nn.AvgPool2d(2, ceil_mode=True))
+                if norm == "batch":
+                    blocks.append(nn.BatchNorm2d(channels_out))
+                elif norm == "layer":
+                    blocks.append(nn.GroupNorm(1, channels_out))
+                blocks.append(ACTIVATIONS[activation]())
             size = (size + 1) // 2
         self.blocks = nn.Sequential(*blocks)
         head = [nn.Flatten(), *([nn.Dropout(dropout)] if dropout > 0 else [])]

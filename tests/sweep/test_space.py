@@ -174,6 +174,16 @@ def test_other_arguments_reach_the_job_as_typed():
             r"when\.b\.y\.c: hydra\.sweeper\.when\.a\.x\.c gives",
         ),
         ({"a": "interval(0,1)"}, {"a": {"0.5": {"b": 1}}}, r"when\.a\.0\.5: a is never 0\.5"),
+        (
+            {"a": "x,y"},
+            {"a": {"x": {"b": "1,2"}, "y": {"b": "1,2,3"}}},
+            r"b: is .* in one branch of the search space and .* in another",
+        ),
+        (
+            {"a": "x,y"},
+            {"a": {"x": {"b": "interval(0,1)"}, "y": {"b": "range(0,3)"}}},
+            r"b: is .* in one branch of the search space and .* in another",
+        ),
         (PARAMS, {"model": "cnn"}, r"when\.model=cnn: must be a mapping"),
         (PARAMS, {"model": {"cnn": "deep"}}, r"when\.model\.cnn=deep: must be a mapping"),
         (PARAMS, {"model": {"cnn": {"a": "choice("}}}, r"when\.model\.cnn\.a=choice\(: cannot be searched"),

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from optuna.distributions import check_distribution_compatibility
 from optuna.trial import Trial
 
 from inksweep.errors import InputError, nearest
-from inksweep.sweep.grammar import Leaf, bare, is_delete, parse, written
+from inksweep.sweep.grammar import Fixed, Leaf, bare, is_delete, parse, written
 from inksweep.sweep.space import Block, Space, can_be
 
 PARAMS = "hydra.sweeper.params"
@@ -44,6 +45,7 @@ def declare(
         for block in space.blocks:
             _take(block, bare(argument))
     _override(space, given)
+    _check_agreement(space)
     return space
 
 
@@ -81,6 +83,22 @@ def _check_conditions(space: Space, given: set[str]) -> None:
         for value in blocks:
             if condition in leaves and not any(can_be(leaf, value) for leaf in leaves[condition]):
                 raise InputError(f"{WHEN}.{condition}.{value}: {condition} is never {value} in this search space")
+
+
+def _check_agreement(space: Space) -> None:
+    """Refuse a parameter that has other choices, or is of another kind, in another branch: a study knows but one."""
+    known: dict[str, Leaf] = {}
+    for block in space.blocks:
+        for key, leaf in block.items():
+            if isinstance(leaf, Fixed):
+                continue
+            try:
+                check_distribution_compatibility(known.setdefault(bare(key), leaf), leaf)
+            except ValueError as error:
+                raise InputError(
+                    f"{key}: is {known[bare(key)]} in one branch of the search space and {leaf} in another; "
+                    "Optuna needs the same choices, and the same kind, in all of them"
+                ) from error
 
 
 def _override(space: Space, given: Block) -> None:

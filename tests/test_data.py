@@ -66,6 +66,17 @@ def test_train_limit_takes_the_first_of_the_split_and_leaves_val_alone(prepared_
     assert torch.equal(limited.val.images, splits.val.images)
 
 
+def test_train_on_all_adds_the_validation_pictures_and_leaves_them_what_they_were(
+    prepared_root: Path, splits: Splits
+) -> None:
+    words = ["data.train_on_all=true", "trainer.keep=last", "trainer.patience=null"]
+    everything = data.load(compose_config([*tiny(prepared_root), *words]).data)
+    assert len(everything.train) == 400
+    assert pictures(everything.train) == pictures(splits.train) | pictures(splits.val)
+    assert torch.equal(everything.val.images, splits.val.images)
+    assert pictures(everything.train).isdisjoint(pictures(everything.test))
+
+
 def test_splits_are_views_of_the_mapped_files_and_a_write_stays_here(conf: DataConfig, splits: Splits) -> None:
     mine = data.load(conf)
     # Train and validation are parts of one mapping, not copies.

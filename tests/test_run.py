@@ -623,7 +623,7 @@ def test_a_sweep_moves_its_objective_the_right_way(app: App, objective: str, dir
     ended = app(
         "-m", "hydra/sweeper=optuna", "hydra/sweeper/space=none", "hydra.sweeper.study_name=way",
         "hydra.sweeper.n_trials=2", "hydra.sweeper.target=null", "optimizer.lr=choice(0.0001,0.1)",
-        "hydra/sweeper/sampler=grid", f"objective={objective}",
+        "hydra/sweeper/sampler=grid", "hydra.sweeper.winner.card=false", f"objective={objective}",
     )  # fmt: skip
     assert ended.code == 0, ended.err
     study = app.folder / "multirun" / "way"
@@ -639,7 +639,7 @@ def test_the_search_of_the_lightning_hydra_template_runs(app: App) -> None:
     ended = app.plain(
         "-m", "hydra/sweeper=optuna", "hydra/sweeper/space=lht_mnist", "hydra/sweeper/sampler=tpe",
         "hydra.sweeper.study_name=lht", "hydra.sweeper.sampler.seed=1234", "hydra.sweeper.n_trials=2",
-        "hydra.sweeper.target=null", *words, "trainer.epochs=1",
+        "hydra.sweeper.target=null", "hydra.sweeper.winner.card=false", *words, "trainer.epochs=1",
     )  # fmt: skip
     assert ended.code == 0, ended.err
     study = app.folder / "multirun" / "lht"

@@ -1,4 +1,4 @@
-"""paired.py: counts, McNemar's exact test, the interval of the difference."""
+"""significance.py: intervals, McNemar's exact test, the best of many looks."""
 
 from fractions import Fraction
 from math import comb
@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from inksweep.diff.paired import Paired
+from inksweep.significance import Paired, bootstrap_mean, expected_optimism, majority, wilson
 
 
 def test_pictures_are_counted_by_who_is_right() -> None:
@@ -90,3 +90,64 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     counts = rng.multinomial(2000, [0.95, 0.015, 0.015, 0.02], size=400)
     inside = [low <= 0 <= high for low, high in (Paired(*map(int, row)).interval for row in counts)]
     assert 0.92 < np.mean(inside) < 0.985
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "interval"),
+    # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
+)
+def test_wilsons_interval_is_the_published_one(right: int, n: int, interval: tuple[float, float]) -> None:
+    assert wilson(right, n) == pytest.approx(interval, abs=5e-5)
+
+
+def test_the_bootstrap_of_one_seed_is_that_of_a_proportion() -> None:
+    correct = np.arange(5000) >= 60
+    assert bootstrap_mean(correct[None]) == pytest.approx(wilson(4940, 5000), abs=5e-4)
+    assert bootstrap_mean(correct[None]) == bootstrap_mean(correct[None])
+
+
+def test_the_bootstrap_knows_both_kinds_of_chance() -> None:
+    rng = np.random.default_rng(0)
+    # Seeds that agree on every picture tell no more than one.
+    one = rng.random(2000) < 0.95
+    low, high = bootstrap_mean(np.stack([one] * 5))
+    assert (low, high) == pytest.approx(bootstrap_mean(one[None]), abs=2e-3)
+    # Independent answers tell more; seeds of very different quality tell less.
+    narrow = bootstrap_mean(rng.random((5, 2000)) < 0.95)
+    wide = bootstrap_mean(rng.random((5, 2000)) < np.array([[0.99], [0.97], [0.95], [0.93], [0.91]]))
+    assert narrow[1] - narrow[0] < high - low < wide[1] - wide[0]
+
+
+def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    inside = 0
+    for draw in range(200):
+        quality = 0.95 + 0.01 * rng.standard_normal((10, 1))
+        low, high = bootstrap_mean(rng.random((10, 1000)) < quality, resamples=1000, seed=draw)
+        inside += low <= 0.95 <= high
+    assert 0.88 < inside / 200 <= 0.99
+
+
+def test_the_bootstrap_of_answers_that_are_all_right_is_a_point() -> None:
+    assert bootstrap_mean(np.ones((3, 10), dtype=bool)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("looks", "largest"),
+    # The mean of the largest of n normal deviates (Harter 1961, Biometrika 48:151).
+    [(1, 0.0), (2, 0.56419), (3, 0.84628), (5, 1.16296), (10, 1.53875), (100, 2.50759)],
+)
+def test_the_largest_of_many_looks_is_that_of_the_tables(looks: int, largest: float) -> None:
+    assert expected_optimism(looks, 0.9, 10_000) == pytest.approx(largest * 0.003, abs=1e-7)
+
+
+def test_one_look_at_a_perfect_score_and_none_are_not_optimistic() -> None:
+    assert expected_optimism(0, 0.9, 100) == expected_optimism(5, 1.0, 100) == 0
+
+
+def test_the_majority_decides_and_the_surer_ones_where_there_is_none() -> None:
+    predicted = np.array([[1, 1, 2, 0], [1, 2, 3, 5], [0, 2, 3, 5], [0, 1, 2, 5]])
+    confidence = np.array([[0.9, 0.9, 0.5, 1.0], [0.9, 0.1, 0.7, 0.1], [0.7, 0.1, 0.7, 0.1], [0.7, 0.9, 0.5, 0.1]])
+    assert majority(predicted, confidence).tolist() == [1, 1, 3, 5]
+    assert majority(predicted[:1], confidence[:1]).tolist() == predicted[0].tolist()

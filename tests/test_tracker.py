@@ -568,6 +568,7 @@ def test_the_trials_of_a_search_in_two_slots_land_in_one_experiment(app: App, mo
     # Two processes make the database at the same moment.
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=night", "hydra.sweeper.n_jobs=2"]
+    words += ["hydra.sweeper.winner.card=false"]
     words += ["hydra.sweeper.n_trials=6", "hydra.sweeper.target=null", "hydra/sweeper/space=none"]
     words += ["optimizer.lr=tag(log,interval(1e-4,1e0))", "trainer.evaluate_every_epochs=0.5", "tracker=mlflow"]
     ended = app(*words)

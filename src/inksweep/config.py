@@ -128,6 +128,9 @@ class DataConfig:
     split_seed: int = MISSING
     # Pictures actually trained on, the first ones of the split; null: all.
     train_limit: int | None = MISSING
+    # Train on all of the train files, the validation pictures too: what is measured on those is then no measure of
+    # anything. Has a value here: runs stored before it was a key are read too.
+    train_on_all: bool = False
     # Height and width in pixels.
     size: int = MISSING
     # Swap rows and columns (EMNIST stores its pictures lying on their side).
@@ -157,22 +160,29 @@ class DataConfig:
         need(self.fit is None or 1 <= self.fit <= self.size, "data.fit", self.fit, f"null or 1 to {self.size}")
         available = self.train_images - self.val_size
         need(
+            not self.train_on_all or self.train_limit is None,
+            "data.train_limit",
+            self.train_limit,
+            "null with data.train_on_all=true",
+        )
+        need(
             self.train_limit is None or 1 <= self.train_limit <= available,
             "data.train_limit",
             self.train_limit,
             f"null or from 1 to {available}",
         )
-        train_size = self.train_limit or available
         need(
-            self.batch_size <= train_size,
+            self.batch_size <= self.train_size,
             "data.batch_size",
             self.batch_size,
-            f"at most {train_size}, the number of training images",
+            f"at most {self.train_size}, the number of training images",
         )
 
     @property
     def train_size(self) -> int:
         """Pictures in the training split."""
+        if self.train_on_all:
+            return self.train_images
         return self.train_limit or self.train_images - self.val_size
 
 
@@ -534,6 +544,13 @@ class Config:
     def __post_init__(self) -> None:
         need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")
         _check_objectives(self.objective)
+        # Both choose by the validation pictures, which are then among those trained on.
+        for key, value, blind in (
+            ("trainer.keep", self.trainer.keep.value, "last"),
+            ("trainer.patience", self.trainer.patience, None),
+        ):
+            allowed = f"{'null' if blind is None else blind} with data.train_on_all=true"
+            need(not self.data.train_on_all or value == blind, key, value, allowed)
         warmup = getattr(self.scheduler, "warmup_epochs", 0)
         need(
             warmup < self.trainer.epochs,

@@ -50,7 +50,7 @@ class Digits(Dataset[Batch]):
 
 @dataclass(frozen=True)
 class Splits:
-    """Three sets of digits that share none."""
+    """Three sets of digits that share none; with `data.train_on_all` validation is a part of training."""
 
     train: Digits
     val: Digits
@@ -61,7 +61,8 @@ def load(conf: DataConfig) -> Splits:
     """Return the splits of a verified data set, fetching and preparing it first where needed.
 
     The prepared training rows lie in the order of `data.split_seed`: validation is their last `val_size`, training
-    those before (the first `train_limit` of them). So the split is the same for every run, and every part is a view.
+    those before (the first `train_limit` of them), or with `train_on_all` all rows. So the validation split is the same
+    for every run, and every part is a view.
 
     Raises:
         InputError: the data set cannot be had or does not fit the config.

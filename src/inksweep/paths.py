@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,11 @@ class RunDir:
         return self.root / "checkpoint.pt"
 
     @property
+    def card(self) -> "WinnerDir":
+        """The model card of this one run, with the model as the card describes it."""
+        return WinnerDir(self.root / "card")
+
+    @property
     def lock(self) -> Path:
         """Held by the process that writes here."""
         return self.root / ".lock"
@@ -105,9 +111,39 @@ class WinnerDir:
         return self.root / "predictions.npz"
 
     @property
+    def selection(self) -> Path:
+        """How it was chosen, and from what."""
+        return self.root / "selection.json"
+
+    @property
     def card(self) -> Path:
         """The model card."""
         return self.root / "README.md"
+
+    @property
+    def card_facts(self) -> Path:
+        """Every number of the model card, and more."""
+        return self.root / "card.json"
+
+    @property
+    def confusion(self) -> Path:
+        """Picture in the card: which class was answered with which."""
+        return self.root / "confusion.png"
+
+    @property
+    def mistakes(self) -> Path:
+        """Picture in the card: the most confident mistakes."""
+        return self.root / "mistakes.png"
+
+    @property
+    def reliability(self) -> Path:
+        """Picture in the card: whether the model is as often right as it says."""
+        return self.root / "reliability.png"
+
+    @property
+    def card_lock(self) -> Path:
+        """Held by the process that writes the card; beside the folder, which is put in place as a whole."""
+        return self.root.with_name(".card.lock")
 
 
 @dataclass(frozen=True)
@@ -159,6 +195,11 @@ class SweepDir:
     def winner(self) -> WinnerDir:
         """The chosen model."""
         return WinnerDir(self.root / "winner")
+
+    @property
+    def finals(self) -> "SweepDir":
+        """The final stage, a sweep of its own: the best configurations trained again."""
+        return SweepDir(self.root / "finalists")
 
     def trial(self, number: int) -> RunDir:
         """The run directory of trial `number`."""
@@ -215,6 +256,24 @@ def _is_locked(file: IO[bytes]) -> bool | None:
     except BlockingIOError:
         return True
     return False
+
+
+def put_folder(new: Path, old: Path) -> None:
+    """Put the folder `new` in the place of `old`, which may exist.
+
+    A reader sees the old one, for an instant none, or the new one. If it fails, `old` is where it was.
+    """
+    if not old.exists():
+        new.replace(old)
+        return
+    aside = new.with_name(f"{new.name}.old")
+    old.replace(aside)
+    try:
+        new.replace(old)
+    except BaseException:
+        aside.replace(old)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

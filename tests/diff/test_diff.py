@@ -24,11 +24,11 @@ from inksweep import cli, predictions
 from inksweep.diff import difference, pictures
 from inksweep.diff import text as diff_text
 from inksweep.diff.difference import ABSENT
-from inksweep.diff.paired import Paired
 from inksweep.errors import Unavailable
 from inksweep.paths import RunDir, SweepDir
 from inksweep.predictions import Predictions
 from inksweep.runs import visible
+from inksweep.significance import Paired
 
 SETTINGS: dict[str, Any] = {
     "data": {

@@ -60,7 +60,8 @@ def test_the_cnn_reaches_99_percent(tmp_path: Path) -> None:
 
 
 def test_the_sweep_stops_above_90_percent_and_saves_a_winner(tmp_path: Path) -> None:
-    said = train(tmp_path, "-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=first", "trainer.epochs=1")
+    words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=first", "hydra.sweeper.winner.card=false"]
+    said = train(tmp_path, *words, "trainer.epochs=1")
     study = tmp_path / "multirun" / "first"
     summary = json.loads((study / "summary.json").read_text())
     assert summary["stop_reason"] == "target"
@@ -74,6 +75,7 @@ def test_the_sweep_stops_above_90_percent_and_saves_a_winner(tmp_path: Path) -> 
 
 def test_a_sweep_typed_again_goes_on_where_it_stopped(tmp_path: Path) -> None:
     words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.study_name=night", "hydra.sweeper.target=null"]
+    words += ["hydra.sweeper.winner.card=false"]
     small = ["experiment=quick", "model=mlp"]
     train(tmp_path, *words, *small, "hydra.sweeper.n_trials=2")
     study = tmp_path / "multirun" / "night"

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from inksweep import predictions, runs
-from inksweep.diff.paired import Paired
 from inksweep.errors import InputError, Unavailable
 from inksweep.paths import RunDir, WinnerDir
 from inksweep.predictions import SPLITS, Predictions
 from inksweep.runs import Run
+from inksweep.significance import Paired
 
 Row = Mapping[str, float]
 

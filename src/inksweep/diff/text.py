@@ -14,9 +14,9 @@ from rich.text import Text
 
 from inksweep.diff import blocks, difference
 from inksweep.diff.difference import Diff, Disagreements, Metric
-from inksweep.diff.paired import Paired
 from inksweep.errors import Unavailable
 from inksweep.runs import Run, visible
+from inksweep.significance import Paired
 
 # Told apart by the colour-blind too.
 STYLES = {"A": "cyan", "B": "yellow"}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import check_distribution_compatibility
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.trial import Trial
 
 from inksweep.errors import InputError, nearest
@@ -87,7 +87,7 @@ def _check_conditions(space: Space, given: set[str]) -> None:
 
 def _check_agreement(space: Space) -> None:
     """Refuse a parameter that has other choices, or is of another kind, in another branch: a study knows but one."""
-    known: dict[str, Leaf] = {}
+    known: dict[str, BaseDistribution] = {}
     for block in space.blocks:
         for key, leaf in block.items():
             if isinstance(leaf, Fixed):

@@ -75,7 +75,7 @@ def check(study: Study, definition: Mapping[str, str], on_mismatch: str, unrelat
         InputError: the study has another definition; the message shows the differences.
     """
     before, has_changed = study.user_attrs.get(DEFINITION), bool(study.user_attrs.get(CHANGED))
-    found = differences(_without(before or {}, unrelated), _without(definition, unrelated))
+    found = differences(without(before or {}, unrelated), without(definition, unrelated))
     if before is not None and not found:
         return not has_changed
     if before is not None:
@@ -94,7 +94,8 @@ def check(study: Study, definition: Mapping[str, str], on_mismatch: str, unrelat
     return not has_changed
 
 
-def _without(definition: Mapping[str, str], unrelated: Sequence[str]) -> dict[str, str]:
+def without(definition: Mapping[str, str], unrelated: Sequence[str]) -> dict[str, str]:
+    """Return a definition without what is below the keys `unrelated` of the base config."""
     left_out = tuple(f"base.{key}." for key in unrelated)
     return {key: text for key, text in definition.items() if not f"{key}.".startswith(left_out)}
 

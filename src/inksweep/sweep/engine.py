@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -19,7 +20,6 @@ from inksweep.sweep.ledger import Ledger
 from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
 from inksweep.sweep.owner import Owner
 from inksweep.sweep.slots import Done, Job, Slots, TooLong, WorkerDied
-from inksweep.sweep.space import Space
 from inksweep.sweep.study import end, measured, repair, repeat
 from inksweep.sweep.trial import leave_result
 
@@ -41,6 +41,10 @@ class Target:
     metric: str | None
     value: float
     maximize: bool = True
+
+    def is_reached_by(self, value: float) -> bool:
+        """Whether a value is good enough."""
+        return value > self.value if self.maximize else value < self.value
 
     def __str__(self) -> str:
         return f"{self.metric or 'objective'} {'>' if self.maximize else '<'} {self.value:g}"
@@ -128,6 +132,13 @@ def _failure(error: Exception) -> str:
     return "oom" if said or names & {"MemoryError", "OutOfMemoryError"} else f"{type(error).__name__}: {error}"
 
 
+class Searched(Protocol):
+    """What a trial is asked from: a search space, or the trainings of a final stage."""
+
+    def overrides(self, trial: Trial) -> list[str]:
+        """Suggest what `trial` is; return the overrides of its job."""
+
+
 @dataclass
 class Running:
     """A trial that runs in one of our slots."""
@@ -156,7 +167,7 @@ class Engine:
     def __init__(
         self,
         ledger: Ledger,
-        space: Space,
+        space: Searched,
         slots: Slots,
         sweep: SweepDir,
         rules: Rules,
@@ -344,10 +355,7 @@ class Engine:
 
     def _target_reached(self) -> bool:
         best, target = self.ledger.best, self.rules.target
-        if best is None or target is None:
-            return False
-        sign = 1 if target.maximize else -1
-        return sign * self._targeted(best, target) > sign * target.value
+        return best is not None and target is not None and target.is_reached_by(self._targeted(best, target))
 
     def _targeted(self, best: FrozenTrial, target: Target) -> float:
         if target.metric is None:

@@ -7,6 +7,9 @@ CHANGED = "inksweep:changed"
 # The sweeps, with their number of points, that it was warm-started from.
 WARM_STARTS = "inksweep:warm_starts"
 
+# On the study of a final stage, whose trainings are never pruned; on each of them: a digest of the search it was for.
+FINAL = "inksweep:final"
+
 # On a trial that ended without counting, because its process was lost or the sweep was interrupted: it is to be
 # repeated with the same parameters under a new number. On its repetition: the number of the first one.
 LOST = "inksweep:lost"

@@ -1,13 +1,16 @@
-"""The report on a sweep that ends, written by a process of its own: nothing that happens there can harm the sweep."""
+"""What is made of a sweep that has ended, by a process of its own: nothing that happens there can harm the sweep."""
 
 import importlib.util
 import logging
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from inksweep.errors import last_line
 from inksweep.paths import SweepDir, shown
+from inksweep.sweep import winner
 from inksweep.sweep.storage import Address
 from inksweep.sweep.stored import STORAGE_VARIABLE
 
@@ -15,7 +18,8 @@ log = logging.getLogger(__name__)
 
 # It takes a few seconds: by default only where the trials took longer.
 LEAST_TRIALS_S = 10.0
-PATIENCE_S = 120.0
+# For the report, and for the card, which may have models to measure and to export.
+PATIENCE_S, CARD_PATIENCE_S = 120.0, 600.0
 
 
 def is_wanted(asked: bool | None, trials_s: float) -> bool:
@@ -33,27 +37,41 @@ def write(sweep: SweepDir, address: Address) -> None:
     if any(importlib.util.find_spec(name) is None for name in ("plotly", "jinja2")):
         return
     # The address of a database may hold a password: it has no place among the words of a command.
-    environment = os.environ | ({} if address.url is None else {STORAGE_VARIABLE: address.url})
-    command = [sys.executable, "-P", "-m", "inksweep", "report", str(sweep.root)]
-    failed = ""
+    environment = {} if address.url is None else {STORAGE_VARIABLE: address.url}
+    if failed := _failure(["report", str(sweep.root)], PATIENCE_S, environment):
+        log.warning("the report was not written (%s); inksweep report %s", failed, shown(sweep.root))
+    else:
+        log.info("report: %s", shown(sweep.report))
+
+
+def write_card(sweep: SweepDir) -> None:
+    """Complete the winner's card if that is not done yet; whatever goes wrong is a line in the log."""
+    if not winner.wants_card(sweep):
+        return
+    place = shown(sweep.winner.root)
+    log.info("the winner is measured for its card ...")
+    if failed := _failure(["card", str(sweep.winner.root)], CARD_PATIENCE_S):
+        log.warning("the card was not completed (%s); inksweep card %s", failed, shlex.quote(place))
+    else:
+        log.info("card: %s", shown(sweep.winner.card))
+
+
+def _failure(words: list[str], patience_s: float, environment: Mapping[str, str] | None = None) -> str:
+    """Run `inksweep` with `words`; return what went wrong, or nothing."""
     try:
         done = subprocess.run(
-            command,
-            env=environment,
+            [sys.executable, "-P", "-m", "inksweep", *words],
+            env=os.environ | (environment or {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=PATIENCE_S,
+            timeout=patience_s,
         )
-        failed = "" if done.returncode == 0 else last_line(done.stderr) or f"exit code {done.returncode}"
     except subprocess.TimeoutExpired:
-        failed = f"it took more than {PATIENCE_S:g} s"
+        return f"it took more than {patience_s:g} s"
     except (KeyboardInterrupt, SystemExit):  # the sweep itself is over, and as it should be
-        failed = "interrupted"
+        return "interrupted"
     except OSError as error:
-        failed = str(error)
-    if failed:
-        log.warning("the report was not written (%s); inksweep report %s", failed, shown(sweep.root))
-    else:
-        log.info("report: %s", shown(sweep.report))
+        return str(error)
+    return "" if done.returncode == 0 else last_line(done.stderr) or f"exit code {done.returncode}"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import optuna
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
-from inksweep.sweep import points, sampler, storage
+from inksweep.sweep import finals, points, sampler, storage
 from inksweep.sweep.definition import distribution_text
+from inksweep.sweep.elsewhere import moved
 from inksweep.sweep.grammar import Fixed
 from inksweep.sweep.launcher import SlotsLauncher
 from inksweep.sweep.marks import TOTAL
@@ -40,8 +41,10 @@ def run(
     print("search space:")
     for line in described(space):
         print(f"  {line}")
+    if conf.winner.runs_again:
+        print(f"final stage: {finals.described(conf.winner)}")
     with tempfile.TemporaryDirectory(prefix="inksweep-") as folder:
-        elsewhere = _moved(config, Path(folder))
+        elsewhere = moved(config, Path(folder), {"storage": None})
         study = open_study(storage.address(elsewhere.hydra), conf.directions)
         study.sampler = sampler.build(config.hydra.sweeper.sampler, space, 0)
         points.enqueue(study, space, conf.enqueue)
@@ -82,20 +85,6 @@ def described(space: Space) -> Iterator[str]:
         for value, block in blocks.items():
             yield f"when {condition} = {value}:"
             yield from block_lines(block, "  ")
-
-
-def _moved(config: DictConfig, folder: Path) -> DictConfig:
-    """Return the config of the same sweep in another folder, with a storage of its own."""
-    moved = config.copy()
-    hydra = moved.hydra
-    for node in (hydra.sweep, hydra.sweeper, hydra.overrides.hydra):
-        OmegaConf.set_readonly(node, False)
-    with open_dict(moved):
-        moved.hydra.sweep.dir, moved.hydra.sweeper.storage = str(folder), None
-        for override in (f"hydra.sweep.dir={folder}", "hydra.sweeper.storage=null"):
-            moved.hydra.overrides.hydra.append(override)
-    OmegaConf.copy_cache(from_config=config, to_config=moved)
-    return moved
 
 
 def _begun(jobs: list[Job], pool: Pool, study: optuna.Study) -> Iterator[float | None]:

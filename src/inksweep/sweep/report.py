@@ -80,7 +80,7 @@ class Report:
 
     def line(self, trial: FrozenTrial, seconds: float) -> str:
         """Return a trial as one line: number, value, target metric, seconds, best so far, parameters."""
-        parts = [f"trial {trial.number}: {_verdict(trial)}"]
+        parts = [f"trial {trial.number}: {verdict(trial)}"]
         known = measured(trial)
         if self.target is not None and trial.state is TrialState.COMPLETE and self.target.metric in known:
             parts.append(f"{self.target.metric} {known[self.target.metric]:.4f}")
@@ -118,10 +118,16 @@ def parameters(trial: FrozenTrial) -> str:
 
 def numbers(trial: FrozenTrial) -> str:
     """Return the objective of a complete trial in short; of several, all."""
-    return ", ".join(f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}" for value in trial.values)
+    return ", ".join(short(value) for value in trial.values)
 
 
-def _verdict(trial: FrozenTrial) -> str:
+def short(value: float) -> str:
+    """Return a value of an objective in short."""
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def verdict(trial: FrozenTrial) -> str:
+    """Return in a few words what came of a trial."""
     if trial.state is TrialState.COMPLETE:
         return numbers(trial)
     reason = str(trial.user_attrs.get(REASON, "")).partition("\n")[0]

@@ -3,9 +3,7 @@
 import logging
 import math
 import shlex
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,24 +16,22 @@ from hydra.utils import instantiate
 from hydra_plugins.hydra_optuna_sweeper.config import Direction
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import Trial
 
 from inksweep.errors import without_password
-from inksweep.paths import SweepDir, held, shown
-from inksweep.sweep import definition, launchers, page, points, pruner, rehearsal, sampler, storage, watch, winner
+from inksweep.paths import SweepDir, held
+from inksweep.sweep import definition, final_stage, page, points, pruner, rehearsal, running, sampler, storage
+from inksweep.sweep.conclusion import Saving, say_why
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target
-from inksweep.sweep.launcher import SlotsLauncher
+from inksweep.sweep.final_stage import FinalStage
 from inksweep.sweep.ledger import Ledger
-from inksweep.sweep.overview import Overview
 from inksweep.sweep.owner import Owner
-from inksweep.sweep.report import Report, numbers, write_settings
-from inksweep.sweep.screen import Screen
+from inksweep.sweep.report import Report, write_settings
 from inksweep.sweep.settings import InksweepSweeperConf
-from inksweep.sweep.slots import BlockingSlot, EndNow, LauncherSlots, Slots
 from inksweep.sweep.space import Space
 from inksweep.sweep.storage import Address
-from inksweep.sweep.study import check_space, finished, front, incumbent, open_study, repair
+from inksweep.sweep.study import check_space, finished, open_study, repair
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +65,7 @@ def run(
     for overrides in space.examples():
         compose(overrides)
     search = definition.describe(space, conf.directions, _base(config), extension=conf.custom_search_space)
+    configurations = final_stage.prepare(sweep, space, config, conf, compose)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial_run = optuna.create_study(directions=[StudyDirection[name.upper()] for name in conf.directions])
     prune = pruner.build(OmegaConf.create(vars(conf.pruner)), trial_run.directions)
@@ -85,19 +82,46 @@ def run(
         rules = _prepare(study, space, search, config, conf, address, owner.salt)
         ledger = Ledger(study)
         report = Report(ledger, sweep, rules.target)
-        write_settings(sweep, _settings(config, conf, address, arguments))
+        settings = _settings(config, conf, address, arguments)
+        write_settings(sweep, settings)
+        saving = Saving(study, sweep, conf.winner, rules.target)
         with owner.alive():
             _greet(study, rules, repair(study, owner.orphans(), alone=address.exclusive))
             report.write()
-            slots = _slots(launcher_for(config), conf.n_jobs, serial, sweep, owner)
+            slots = running.slots(launcher_for(config), conf.n_jobs, serial, sweep, owner)
             engine = Engine(ledger, space, slots, sweep, rules, owner, report.update, alone=address.exclusive)
+            final = None
+            if configurations is not None:
+                final = partial(FinalStage, study, search, configurations, config, conf, settings, launcher_for, serial)
+            is_interrupted = False
             try:
-                _search(engine, report, visible=not serial)
+                _train(engine, report, saving, final, visible=not serial)
+            except (SystemExit, KeyboardInterrupt):
+                is_interrupted = True
+                raise
             finally:
-                _conclude(study, sweep, rules, engine.stop_reason or "error")
                 # Who interrupts does not want to wait.
-                if engine.stop_reason != "interrupted" and page.is_wanted(conf.report, ledger.seconds):
-                    afterwards.callback(page.write, sweep, address)
+                if not is_interrupted:
+                    if page.is_wanted(conf.report, ledger.seconds):
+                        afterwards.callback(page.write, sweep, address)
+                    if conf.winner.card:
+                        afterwards.callback(page.write_card, sweep)  # the first: the report shows the winner
+
+
+def _train(
+    engine: Engine, report: Report, saving: Saving, final: Callable[[], FinalStage] | None, *, visible: bool
+) -> None:
+    """Run the search, then the final stage if there is one; whatever ends them, there is a winner if there can be."""
+    has_final = False
+    try:
+        running.run(engine, report, visible=visible)
+        has_final = engine.stop_reason in final_stage.AFTER and report.ledger.best is not None and final is not None
+    finally:
+        say_why(engine.study, engine.rules, engine.stop_reason or "error")
+        if not has_final:
+            saving.announce(None)
+    if has_final and final is not None:
+        final().run(saving)
 
 
 def _prepare(
@@ -121,49 +145,6 @@ def _prepare(
     return _rules(conf, sampler.grid_size(study.sampler), conf.reuse_results and is_same)
 
 
-def _search(engine: Engine, report: Report, visible: bool) -> None:
-    """Run the engine; whatever ends it, nothing of it runs afterwards, and the summary says why."""
-    screen = Screen(Overview(engine, report).view)
-    screen.active = screen.active and visible
-    try:
-        with screen, _interruptible(engine) as interrupted:
-            engine.on_look = screen.refresh
-            engine.run()
-        if interrupted:
-            sys.exit(128 + interrupted[0])
-    finally:
-        engine.abandon(engine.stop_reason or "error")
-        report.write(engine.stop_reason or "error")
-
-
-@contextmanager
-def _interruptible(engine: Engine) -> Iterator[list[int]]:
-    """Let Ctrl-C, or a scheduler's SIGTERM, end the sweep with its running trials; a second one ends it now.
-
-    Yields:
-        The signals that came.
-    """
-    came: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        came.append(number)
-        if len(came) > 1:
-            raise EndNow(128 + number)
-        engine.stop("interrupted")
-        watch.stop_here = "interrupted"
-
-    if threading.current_thread() is not threading.main_thread():  # others may set no handler
-        yield came
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        watch.stop_here = None
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 @contextmanager
 def _joined(sweep: SweepDir, address: Address) -> Iterator[None]:
     """Be alone with a journal; many may share a database."""
@@ -177,14 +158,6 @@ def _joined(sweep: SweepDir, address: Address) -> Iterator[None]:
     )
     with held(sweep.lock, refusal):
         yield
-
-
-def _slots(launcher: Launcher, size: int, serial: bool, sweep: SweepDir, owner: Owner) -> Slots:
-    if isinstance(launcher, SlotsLauncher):
-        return launcher.pool(size)
-    if serial:
-        return BlockingSlot(launcher)
-    return LauncherSlots(launcher, size, launchers.prepare(launcher, size, sweep.root, owner.id))
 
 
 def _rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool) -> Rules:
@@ -240,34 +213,3 @@ def _greet(study: Study, rules: Rules, lost: list[int]) -> None:
     for number in lost:
         log.info("trial %d was lost with its process; it is repeated under a new number", number)
     log.info("sweep %s: %d of %d trials are done", study.study_name, len(finished(study)), rules.n_trials)
-
-
-def _conclude(study: Study, sweep: SweepDir, rules: Rules, reason: str) -> None:
-    """Save the winner; say why the sweep ended, which trial won, and where everything is."""
-    why = {
-        "target": f"the target is reached: {rules.target} of the best trial",
-        "n_trials": f"all {rules.n_trials} trials are done",
-        "timeout": f"{rules.timeout_s:g} s are over (hydra.sweeper.timeout_s); the same command goes on",
-        "failures": f"more than {rules.max_failures} trials failed (hydra.sweeper.max_failure_rate, max_failures)",
-        "interrupted": "interrupted; the same command with the same study name goes on",
-        "error": "it could not go on",
-    }
-    log.info("sweep %s ends: %s", study.study_name, why[reason])
-    best = incumbent(study)
-    if best is None:
-        log.info("no trial is complete, so there is no winner")
-    else:
-        if len(study.directions) > 1:
-            log.info("Pareto front: trials %s", ", ".join(str(trial.number) for trial in front(study)))
-        _announce(study, sweep, best)
-    log.info("everything: %s", shown(sweep.root))
-    log.info("look at it: inksweep compare %s", shlex.quote(shown(sweep.root)))
-
-
-def _announce(study: Study, sweep: SweepDir, best: FrozenTrial) -> None:
-    saved = winner.save(sweep, best, study.study_name, sys.argv[0])
-    place = f"-> {shown(saved.root)}" if saved is not None else f"on {winner.host(best)}, which has its folder"
-    log.info("winner: trial %d, objective %s %s", best.number, numbers(best), place)
-    log.info("train it again: %s", winner.command(sweep, best, sys.argv[0]))
-    if saved is not None:
-        log.info("how to use it: %s", shown(saved.card))

@@ -122,6 +122,60 @@ class PatientPrunerConf(PrunerConf):
 OnMismatch = Enum("OnMismatch", {"error": "error", "continue": "continue"})  # the word is no name in a class
 
 
+# What a winner can be exported to.
+EXPORTS = ("onnx", "torch-export")
+
+
+@dataclass
+class WinnerConf:
+    """What is made of the search's result: the final stage, which trains again, and what the winner is saved as."""
+
+    # The best trials, of different parameters, that are trained again.
+    top_k: int = 1
+    # On how many new seeds each: those after the search's own. They are ranked by their mean. 0: the search decides.
+    seeds: int = 0
+    # Train the chosen configuration on all of the train files, the validation pictures too.
+    full_data: bool = False
+    # Models whose mean the winner is: trainings of the chosen configuration; with seeds=0 the best trials.
+    ensemble: int = 1
+    # Formats to export it to: onnx, torch-export.
+    export: list[str] = field(default_factory=list)
+    # Complete the winner's model card when the sweep ends.
+    card: bool = True
+    # The key of the app's config that holds the seed of a training.
+    seed_key: str = "seed"
+
+    def __post_init__(self) -> None:
+        def check(good: bool, key: str, allowed: str) -> None:
+            _need(good, f"winner.{key}", getattr(self, key), allowed)
+
+        check(self.top_k >= 1, "top_k", "at least 1")
+        check(self.seeds >= 0, "seeds", "at least 0")
+        check(self.ensemble >= 1, "ensemble", "at least 1")
+        known = set(self.export) <= set(EXPORTS) and len(set(self.export)) == len(self.export)
+        check(known, "export", f"a list of {', '.join(EXPORTS)}, each once")
+        good_key = all(part.isidentifier() for part in self.seed_key.split("."))
+        check(good_key, "seed_key", "a key of the app's config, such as seed or trainer.seed")
+        check(
+            self.full_data or self.seeds == 0 or self.ensemble <= self.seeds,
+            "ensemble",
+            f"at most hydra.sweeper.winner.seeds={self.seeds}, the trainings of the chosen configuration; raise that, "
+            "or hydra.sweeper.winner.seeds=0 joins the best trials of the search",
+        )
+        joins = not self.full_data and self.top_k <= self.ensemble
+        check(
+            self.seeds > 0 or self.top_k == 1 or joins,
+            "top_k",
+            "1 with hydra.sweeper.winner.seeds=0, which trains none again; hydra.sweeper.winner.seeds=5 compares them, "
+            f"hydra.sweeper.winner.ensemble={self.top_k} without full_data joins them",
+        )
+
+    @property
+    def runs_again(self) -> bool:
+        """Whether there is a final stage."""
+        return self.seeds > 0 or self.full_data
+
+
 @dataclass
 class InksweepSweeperConf(OptunaSweeperConf):
     """Keys of `hydra.sweeper`: those of the stock Optuna sweeper with their meaning, and more."""
@@ -183,6 +237,8 @@ class InksweepSweeperConf(OptunaSweeperConf):
     when: Any = None
     # Stop once the best trial, by the objective, exceeds this; null: never.
     target: TargetConf | None = field(default_factory=TargetConf)
+    # What is made of the result when the search has ended by its target, its number of trials or its time.
+    winner: WinnerConf = field(default_factory=WinnerConf)
 
     def __post_init__(self) -> None:
         name = self.study_name

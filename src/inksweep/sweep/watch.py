@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 
 from inksweep.sweep import pruner
-from inksweep.sweep.marks import METRICS, STOP, STOPPED, TOTAL
+from inksweep.sweep.marks import FINAL, METRICS, STOP, STOPPED, TOTAL
 from inksweep.sweep.settings import InksweepSweeperConf, settings
 from inksweep.sweep.storage import Address, address, open_storage
 
@@ -52,6 +52,8 @@ class StudyWatcher:
 
     @functools.cached_property
     def _pruner(self) -> optuna.pruners.BasePruner:
+        if FINAL in self._study.user_attrs:
+            return optuna.pruners.NopPruner()
         return pruner.build(OmegaConf.create(vars(self._settings.pruner)), self._study.directions)
 
     @property

@@ -1,0 +1,341 @@
+"""The final stage of a search: which trainings it is made of, what of them there is, and which one comes next.
+
+A search's best trial is partly luck. So its best configurations are trained again, on new seeds, as the trials of a
+study of their own, which is run, repaired and resumed like that of the search. What follows from it: `choice.py`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
+
+from inksweep.errors import InputError, nearest
+from inksweep.paths import SweepDir
+from inksweep.sweep.choice import Candidate, Choice, Ran, best_of, best_runs, rank
+from inksweep.sweep.grammar import Fixed, bare, is_delete, parse
+from inksweep.sweep.ledger import Ledger
+from inksweep.sweep.marks import COPIES, FINAL, OWNER, REASON
+from inksweep.sweep.report import Report, verdict
+from inksweep.sweep.settings import WinnerConf
+from inksweep.sweep.space import Space
+from inksweep.sweep.study import counts, end, measured
+
+SEED_KEY = "hydra.sweeper.winner.seed_key"
+# What a training on all of the train files is told besides.
+ON_ALL = ("data.train_on_all=true", "trainer.keep=last", "trainer.patience=null")
+# Optuna keeps whole numbers as floating point ones.
+MOST = 2**53
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of the final stage: the configuration of a trial of the search, on another seed."""
+
+    trial: int
+    seed: int
+    # On all of the train files.
+    full: bool = False
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> "Training | None":
+        """Return which one a trial of the final stage is; None if its process died before it was told."""
+        told: dict[str, Any] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        return cls(told["trial"], told["seed"], bool(told["full"])) if "full" in told else None
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """The same as a study keeps it."""
+        return {name: int(value) for name, value in asdict(self).items()}
+
+    def __str__(self) -> str:
+        return f"trial {self.trial}, seed {self.seed}" + (", all data" if self.full else "")
+
+
+class Configurations:
+    """The trials of a search, as they can be trained again.
+
+    Args:
+        sweep: of the search.
+        space: what was searched.
+        config: what Hydra composed for the sweep.
+        seed_key: the key of a training's seed.
+
+    Raises:
+        InputError: there is no such key, or its value is no seed to count on from.
+    """
+
+    def __init__(self, sweep: SweepDir, space: Space, config: DictConfig, seed_key: str):
+        self.sweep, self.space, self.config, self.seed_key = sweep, space, config, seed_key
+        leaves = [leaf for block in space.blocks for key, leaf in block.items() if bare(key) == seed_key]
+        known = _keys(config)
+        if not leaves and seed_key not in known:
+            raise InputError(
+                f"{SEED_KEY}={seed_key}: the app's config has no such key{nearest(seed_key, known)}; name the key that "
+                "holds the seed of a training"
+            )
+        if not all(isinstance(leaf, Fixed) for leaf in leaves):
+            raise InputError(
+                f"{SEED_KEY}={seed_key}: is searched; fix it ({seed_key}=1), new seeds are counted from it"
+            )
+        for leaf in leaves:
+            self._checked(leaf.value if isinstance(leaf, Fixed) else None)
+        if not leaves:
+            self._checked(OmegaConf.select(config, seed_key))
+
+    def overrides(self, trial: FrozenTrial) -> list[str]:
+        """Return what the job of `trial` was told."""
+        path = self.sweep.trial(trial.number).overrides
+        if path.is_file():
+            told: Any = OmegaConf.to_container(OmegaConf.load(path))
+            return [str(override) for override in told]
+        again: Any = FixedTrial(trial.params)  # it ran on another machine
+        return self.space.overrides(again)
+
+    def seed(self, trial: FrozenTrial) -> int:
+        """Return the seed that the search trained `trial` with."""
+        for override in self.overrides(trial):
+            if not is_delete(override) and bare(override) == self.seed_key:
+                leaf = parse(override, override)[1]
+                return self._checked(leaf.value if isinstance(leaf, Fixed) else None)
+        return self._checked(OmegaConf.select(self.config, self.seed_key))
+
+    def job(self, trial: FrozenTrial, training: Training) -> list[str]:
+        """Return the overrides of a training."""
+        return replaced(self.overrides(trial), [f"{self.seed_key}={training.seed}", *(ON_ALL if training.full else ())])
+
+    def _checked(self, seed: Any) -> int:
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < MOST // 2:
+            raise InputError(f"{SEED_KEY}={self.seed_key}: {self.seed_key}={seed} is no whole number from 0 to 2**52")
+        return seed
+
+
+def _keys(config: DictConfig) -> list[str]:
+    """Return the dotted keys of the app's own config that hold a value."""
+    found: list[str] = []
+
+    def walk(node: Any, place: str) -> None:
+        for key, value in node.items():
+            if isinstance(value, Mapping):
+                walk(value, f"{place}{key}.")
+            else:
+                found.append(f"{place}{key}")
+
+    container: Any = OmegaConf.to_container(config, resolve=False)
+    walk({key: value for key, value in container.items() if key != "hydra"}, "")
+    return found
+
+
+def replaced(overrides: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Return `overrides` with `words` in the place of those about the same keys, `+` and the like kept."""
+    new = {bare(word): word for word in words}
+    kept = [override for override in overrides if bare(override) not in new]
+    prefixes = {bare(override): override[: len(override) - len(override.lstrip("+"))] for override in overrides}
+    return [*kept, *(prefixes.get(key, "") + word for key, word in new.items())]
+
+
+def described(conf: WinnerConf) -> str:
+    """Return how many trainings a final stage is made of."""
+    again = f"the best {conf.top_k} of the search on {conf.seeds} new seeds each, {conf.top_k * conf.seeds} trainings"
+    on_all = f"the chosen configuration on all data, {_on_all(conf)} more"
+    return ", then ".join([again] * (conf.seeds > 0) + [on_all] * conf.full_data)
+
+
+def _on_all(conf: WinnerConf) -> int:
+    return conf.ensemble if conf.full_data else 0
+
+
+def digest(definition: Mapping[str, str], seed_key: str) -> str:
+    """Return what tells the trainings of one search from those of another under the same name, in short."""
+    return hashlib.sha256(json.dumps([definition, seed_key], sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Finals:
+    """The trainings of one search's final stage, and the study that holds them.
+
+    Args:
+        search: the study of the search.
+        study: that of the final stage.
+        conf: `hydra.sweeper.winner`.
+        configurations: of the search.
+        search_digest: of what it is a search; trainings of another one do not count.
+    """
+
+    def __init__(
+        self, search: Study, study: Study, conf: WinnerConf, configurations: Configurations, search_digest: str
+    ):
+        self.search, self.study, self.conf = search, study, conf
+        self.configurations, self.digest = configurations, search_digest
+        self.sweep = configurations.sweep
+        # What fails from here on has failed in this start, and is left alone until the next one.
+        self._first = len(study.get_trials(deepcopy=False))
+        self._wanted: list[Training] = []
+
+    def missing(self) -> list[Training]:
+        """Look what the search has come to; return the trainings that are still to be waited for, or to be run.
+
+        Those on all data are not known before the others are there.
+        """
+        again, settled = self._again(), self._settled()
+        self._wanted = again
+        if self.conf.full_data and settled.issuperset(again) and (chosen := self.chosen()) is not None:
+            base = self.configurations.seed(chosen)
+            self._wanted = again + [
+                Training(chosen.number, base + 1 + index, full=True) for index in range(_on_all(self.conf))
+            ]
+        return [training for training in self._wanted if training not in settled]
+
+    def retire(self) -> None:
+        """Take out of the queue what is wanted no more."""
+        for trial in self.study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
+            if Training.of(trial) not in self._wanted:
+                end(self.study, trial, TrialState.FAIL, {REASON: "no longer wanted"})
+
+    def size(self) -> int:
+        """Return how many trials the study is to hold once nothing is missing."""
+        ledger, trials = Ledger(self.study), self.study.get_trials(deepcopy=False)
+        waiting = sum(trial.state is TrialState.WAITING for trial in trials)
+        return ledger.finished + len(ledger.running) + waiting + len(self._unbegun())
+
+    def next(self) -> Training:
+        """Return the training to begin with now; when all have been begun, one of them."""
+        return (self._unbegun() or self._wanted)[0]
+
+    def overrides(self, trial: Trial) -> list[str]:
+        """Suggest which training `trial` is; return the overrides of its job."""
+        number, seed, full = (trial.suggest_int(name, 0, MOST) for name in ("trial", "seed", "full"))
+        trial.set_user_attr(FINAL, self.digest)
+        return self.configurations.job(self._searched(number), Training(number, seed, bool(full)))
+
+    def candidates(self) -> list[Candidate]:
+        """Return the configurations that were trained again, the best first."""
+        ran = self.ran()
+        found = []
+        for trial in best_of(self.search, self.conf.top_k):
+            wanted = self._seeds(trial)
+            runs = [ran[training] for training in wanted if training in ran]
+            found.append(Candidate(trial, runs, len(wanted) - len(runs)))
+        return rank(found, self.search, self.sweep)
+
+    def chosen(self) -> FrozenTrial | None:
+        """Return the trial of the search whose configuration is the best; None if none could be trained again."""
+        if self.conf.seeds == 0:
+            return next(iter(best_of(self.search, 1)), None)
+        best = next((candidate for candidate in self.candidates() if candidate.runs), None)
+        return None if best is None else best.trial
+
+    def on_all(self, trial: FrozenTrial) -> list[Ran]:
+        """Return the trainings of `trial` on all data, by their seeds."""
+        found = self.ran()
+        base = self.configurations.seed(trial)
+        wanted = [Training(trial.number, base + 1 + index, full=True) for index in range(_on_all(self.conf))]
+        return [found[training] for training in wanted if training in found]
+
+    def choice(self) -> Choice | None:
+        """Return what the final stage decides; None if no training came to an end that would do for a winner."""
+        chosen = self.chosen()
+        if chosen is None:
+            return None
+        candidates = [candidate for candidate in self.candidates() if candidate.runs] if self.conf.seeds else []
+        mine = [run for candidate in candidates if candidate.trial.number == chosen.number for run in candidate.runs]
+        runs, size = best_runs(mine, self.search), self.conf.ensemble
+        if full := self.on_all(chosen):
+            # The validation pictures are no news to a model that was trained on them.
+            other = runs[0].path if runs else str(chosen.user_attrs.get(COPIES, chosen.number))
+            return Choice(chosen, full[0], candidates, full if len(full) > 1 else [], True, other)
+        if not runs:
+            return None
+        return Choice(chosen, runs[0], candidates, runs[:size] if min(size, len(runs)) > 1 else [])
+
+    def ran(self) -> dict[Training, Ran]:
+        """Return what came of the trainings that completed."""
+        found: dict[Training, Ran] = {}
+        for trial in self._counted():
+            training = Training.of(trial)
+            if trial.state is TrialState.COMPLETE and training is not None:
+                folder = self.sweep.finals.trial(trial.user_attrs.get(COPIES, trial.number)).root
+                path = folder.relative_to(self.sweep.root).as_posix()
+                found.setdefault(training, Ran(path, training.seed, list(trial.values), measured(trial), trial))
+        return found
+
+    def has_others(self) -> bool:
+        """Whether the study holds trainings of another search, whose results say nothing of this one."""
+        marks = {trial.user_attrs.get(FINAL, self.digest) for trial in self.study.get_trials(deepcopy=False)}
+        return bool(marks - {self.digest})
+
+    @property
+    def total(self) -> int:
+        """How many trainings are known to be wanted."""
+        return len(self._wanted)
+
+    def failed(self) -> list[Training]:
+        """Return the wanted trainings that failed in this start, and have not come to a better end."""
+        failed = {Training.of(trial) for trial in self._counted() if self._has_failed_now(trial)} - set(self.ran())
+        return [training for training in self._wanted if training in failed]
+
+    def _again(self) -> list[Training]:
+        return [training for trial in best_of(self.search, self.conf.top_k) for training in self._seeds(trial)]
+
+    def _seeds(self, trial: FrozenTrial) -> list[Training]:
+        if self.conf.seeds == 0:
+            return []
+        base = self.configurations.seed(trial)
+        return [Training(trial.number, base + 1 + index) for index in range(self.conf.seeds)]
+
+    def _counted(self) -> list[FrozenTrial]:
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.user_attrs.get(FINAL) == self.digest and counts(trial)]
+
+    def _settled(self) -> set[Training | None]:
+        """Return the trainings whose end is known: a complete one, a diverged one, and one that has just failed."""
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        return {Training.of(t) for t in self._counted() if t.state in ended or self._has_failed_now(t)}
+
+    def _has_failed_now(self, trial: FrozenTrial) -> bool:
+        return trial.state is TrialState.FAIL and trial.number >= self._first and OWNER in trial.user_attrs
+
+    def _unbegun(self) -> list[Training]:
+        trials = self.study.get_trials(deepcopy=False, states=[TrialState.WAITING, TrialState.RUNNING])
+        taken = self._settled() | {Training.of(trial) for trial in trials}
+        return [training for training in self._wanted if training not in taken]
+
+    def _searched(self, number: int) -> FrozenTrial:
+        return self.search.get_trials(deepcopy=False)[number]
+
+
+class FinalsSampler(BaseSampler):
+    """Suggests the trainings of a final stage, one after the other."""
+
+    def __init__(self, finals: Finals):
+        self.finals = finals
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return what a training is told by."""
+        return {name: IntDistribution(0, MOST) for name in ("trial", "seed", "full")}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the next training."""
+        return dict(self.finals.next().parameters)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Nothing is left to suggest."""
+        raise AssertionError(param_name)
+
+
+class FinalsReport(Report):
+    """Tells of the trainings of a final stage, a line each."""
+
+    def line(self, trial: FrozenTrial, seconds: float) -> str:
+        """Return a training as one line."""
+        known = f", known from run {trial.user_attrs[COPIES]}" if COPIES in trial.user_attrs else f", {seconds:.1f} s"
+        return f"final run {trial.number}: {Training.of(trial)}: {verdict(trial)}{known}"

@@ -1,0 +1,159 @@
+"""The test split ranks nothing: shown by what is chosen, and by who reads what was measured on it."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parent / "sweep"))
+
+from stages import finals, search, train
+
+from inksweep.sweep import choice
+from inksweep.sweep.engine import Target
+from inksweep.sweep.points import best_trials
+from inksweep.sweep.settings import WinnerConf
+from inksweep.sweep.study import front, incumbent
+
+SOURCE = Path(__file__).resolve().parent.parent / "src" / "inksweep"
+
+# Every file that names a metric of the test split, or builds such a name, and why it may.
+READERS = {
+    "card/facts.py": "says what the chosen model measured, after the choice",
+    "card/measure.py": "measures the chosen model, after the choice",
+    "card/text.py": "writes down what the stop rule has seen, and which metrics are of the test split",
+    "cli.py": "`inksweep evaluate` prints what one model measures",
+    "compare/comparison.py": "shows a column; refuses to judge by it",
+    "diff/difference.py": "checks that stored answers fit the recorded metrics",
+    "predictions.py": "names of arrays in a file",
+    "report/page.py": "shows the best trial's number, and says that it ranked nothing",
+    "report/quantity.py": "unit of a loss",
+    "run.py": "measures the weights that were kept, once the training is over",
+    "sweep/settings.py": "checks that the stop rule's value is a fraction",
+    "sweep/winner.py": "says in the card that they ranked nothing",
+    "compare/rows.py": "a path",
+    "index.py": "a path",
+    "runs.py": "a path",
+    "tracker/tensorboard.py": "a name of a run",
+}
+
+
+# By what is chosen.
+
+
+def everything_chosen(root: Path, test_metrics: np.ndarray, conf: WinnerConf) -> dict[str, Any]:
+    """Return all that a search and its final stage decide, with these test metrics beside the same validation ones."""
+    validation = np.random.default_rng(0).random((8, 50)) < np.linspace(0.5, 0.9, 8)[:, None]
+    seeds = np.random.default_rng(1).random((8, 10, 50)) < np.linspace(0.5, 0.9, 8)[:, None, None]
+
+    def test(share: float) -> list[bool]:
+        return [index < round(share * 100) for index in range(100)]
+
+    sweep, study = search(root, [(list(val), test(share)) for val, share in zip(validation, test_metrics, strict=True)])
+    final = finals(sweep, study, conf)
+    # Equal means, too: then the pictures decide.
+    trained = train(
+        final,
+        lambda t: (list(np.sort(seeds[t.trial // 2 * 2, t.seed]) if t.trial < 6 else seeds[t.trial, t.seed]),
+                   test(test_metrics[t.trial])),
+    )  # fmt: skip
+    decided, of_search = final.choice(), choice.of_search(study, conf, sweep)
+    best = incumbent(study)
+    assert decided is not None
+    assert of_search is not None
+    assert best is not None
+    said = choice.selection(decided, study, sweep, conf, None)
+    for candidate in said["candidates"]:
+        for run in candidate["runs"]:
+            del run["metrics"]
+    return {
+        "incumbent": best.number,
+        "front": [trial.number for trial in front(study)],
+        "incumbents": [trial.number for trial in choice.incumbents(study)],
+        "warm start": [trial.number for trial in best_trials(study, 5)],
+        "trained": trained,
+        "search": (of_search.model.path, [run.path for run in of_search.members]),
+        "selection": said,
+    }
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"top_k": 5, "seeds": 3, "ensemble": 2},
+        {"top_k": 5, "seeds": 3, "ensemble": 2, "full_data": True},
+        {"seeds": 0, "ensemble": 3, "full_data": True},
+    ],
+)
+def test_other_test_metrics_choose_the_same(tmp_path: Path, keys: dict[str, Any]) -> None:
+    conf = WinnerConf(**keys)
+    agreeing = everything_chosen(tmp_path / "agreeing", np.linspace(0.1, 0.9, 8), conf)
+    inverted = everything_chosen(tmp_path / "inverted", np.linspace(0.9, 0.1, 8), conf)
+    random = everything_chosen(tmp_path / "random", np.random.default_rng(2).random(8), conf)
+    assert agreeing == inverted == random
+
+
+def test_the_stop_rule_is_the_one_that_reads_them(tmp_path: Path) -> None:
+    # So the test above would see it if others did: these numbers reach what reads them.
+    sweep, study = search(tmp_path, [([True, False], [True] * 3), ([True, True], [False] * 3)])
+    decided = choice.of_search(study, WinnerConf(), sweep)
+    assert decided is not None
+    rules = [
+        choice.selection(decided, study, sweep, WinnerConf(), Target("test/accuracy", value))["stop_rule"]
+        for value in (-0.1, 0.5)
+    ]
+    assert [rule["reached"] for rule in rules] == [True, False]
+    assert [rule["looks"] for rule in rules] == [2, 2]
+
+
+# By who reads them.
+
+
+def metric_names(tree: ast.AST) -> Iterator[str]:
+    """Yield what names a metric of the test split, or may do so: `"test/..."`, `f"{split}/{name}"`, `"test" + ...`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("test/"):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr) and len(node.values) > 1:
+            first, second = node.values[:2]
+            # Text with a space in it is a sentence.
+            text = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+            follows = isinstance(second, ast.Constant) and str(second.value).startswith("/")
+            if isinstance(first, ast.FormattedValue) and follows and " " not in text:
+                yield ast.unparse(node)
+        elif isinstance(node, ast.BinOp) and isinstance(node.left, ast.Constant) and node.left.value == "test":
+            yield ast.unparse(node)
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ('x = "test/accuracy"', True),
+        ('x = metrics[f"{split}/{name}"]', True),
+        ('x = f"{split}/accuracy"', True),
+        ('x = "test" + suffix', True),
+        ('x = "val/accuracy"', False),
+        ('"""Reads test/accuracy."""', False),
+    ],
+)
+def test_a_name_is_found_however_it_is_built(code: str, found: bool) -> None:
+    assert bool(list(metric_names(ast.parse(code)))) == found
+
+
+def test_only_those_read_them_that_choose_nothing() -> None:
+    files = {path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py")}
+    found = {name: list(metric_names(ast.parse(text))) for name, text in files.items()}
+    # A new file here needs a reason.
+    assert {name: names for name, names in found.items() if names and name not in READERS} == {}
+    assert {name for name in READERS if not found[name]} == set()
+
+
+def test_the_sweep_does_not_open_the_answers_to_test_pictures() -> None:
+    for path in sorted((SOURCE / "sweep").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.Constant) and node.value == "test"), path
+            assert not (isinstance(node, ast.Attribute) and node.attr == "test"), path

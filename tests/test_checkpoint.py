@@ -95,3 +95,86 @@ def test_a_broken_file_is_named(tmp_path: Path, damage, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         checkpoint.load_model(path)
     assert str(path) in str(caught.value)
+
+
+def merged(folder: Path, **changes: object) -> Path:
+    """An ensemble of two in a file of its own; `changes` are of the second member's file."""
+    saved(folder / "a.pt")
+    saved(folder / "b.pt", **{"model": DESCRIBED | {"dropout": 0.1}, "temperature": 2.0, **changes})
+    checkpoint.save(folder / "model.pt", checkpoint.merge([folder / "a.pt", str(folder / "b.pt")]))
+    return folder / "model.pt"
+
+
+def test_an_ensemble_of_files_loads_like_a_single_model(tmp_path: Path) -> None:
+    model, about = checkpoint.load_model(merged(tmp_path))
+    members = [checkpoint.load_model(tmp_path / name)[0] for name in ("a.pt", "b.pt")]
+    images = torch.rand(4, 1, 6, 6)
+    mean = sum(member(images).softmax(dim=1) for member in members) / 2
+    torch.testing.assert_close(model(images).exp(), mean)
+    assert not model.training
+    assert about["classes"] == ["a", "b", "c"]
+    assert about["preprocess"] == {"mean": 0.1, "std": 0.3, "size": 6}
+    assert "temperature" not in about  # a member's says nothing of the ensemble
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["metrics"] == {}
+
+
+def test_the_same_file_may_be_a_member_twice(tmp_path: Path) -> None:
+    model = saved(tmp_path / "a.pt").eval()
+    checkpoint.save(tmp_path / "model.pt", checkpoint.merge([tmp_path / "a.pt"] * 2))
+    ensemble, _ = checkpoint.load_model(tmp_path / "model.pt")
+    images = torch.rand(4, 1, 6, 6)
+    torch.testing.assert_close(ensemble(images), model(images).log_softmax(dim=1))
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"classes": ["a", "b", "d"]}, "its classes"),
+        ({"preprocess": {"mean": 0.2, "std": 0.3, "size": 6}}, "its preprocess"),
+    ],
+)
+def test_members_of_other_data_are_refused_by_name(tmp_path: Path, changes, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        merged(tmp_path, **changes)
+    assert str(caught.value).startswith(str(tmp_path / "b.pt"))
+
+
+def test_a_member_that_holds_no_model_is_named(tmp_path: Path) -> None:
+    saved(tmp_path / "a.pt")
+    checkpoint.save(tmp_path / "b.pt", {"learner": {}})
+    with pytest.raises(InputError, match=r"b\.pt: holds no model \(it lacks 'model'\)"):
+        checkpoint.merge([tmp_path / "a.pt", tmp_path / "b.pt"])
+    with pytest.raises(InputError, match=r"c\.pt: there is no such file"):
+        checkpoint.merge([tmp_path / "a.pt", tmp_path / "c.pt"])
+    with pytest.raises(InputError, match="at least one"):
+        checkpoint.merge([])
+
+
+@pytest.mark.parametrize(
+    "members, message",
+    [
+        ([{"_target_": "subprocess.Popen", "args": ["true"]}], r"its model is subprocess\.Popen; hand that class"),
+        ([{"hidden": [8]}], "its model is None; hand that class"),
+        ([], "at least one member"),
+        (None, "do not fit"),
+        (["inksweep.models.MLP"], "do not fit"),
+        ([DESCRIBED], "do not fit"),
+        ([DESCRIBED | {"_target_": "inksweep.models.CNN"}] * 2, "do not fit"),
+    ],
+)
+def test_a_broken_ensemble_is_named(tmp_path: Path, members: object, message: str) -> None:
+    path = merged(tmp_path)
+    content = checkpoint.load(path)
+    checkpoint.save(path, {**content, "model": {"_target_": "inksweep.models.Ensemble", "members": members}})
+    with pytest.raises(InputError, match=message) as caught:
+        checkpoint.load_model(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_member_may_be_of_a_class_of_ones_own(tmp_path: Path) -> None:
+    own = Own(size=6, classes=3, width=2)
+    path = merged(tmp_path, model={"_target_": "mine.Own", "width": 2}, state_dict=own.state_dict())
+    with pytest.raises(InputError, match=r"its model is mine\.Own"):
+        checkpoint.load_model(path)
+    model, _ = checkpoint.load_model(path, {**BUILT_IN, "mine.Own": Own})
+    assert torch.equal(model.members[1].layer.weight, own.layer.weight)

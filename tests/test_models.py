@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from inksweep.models import BUILT_IN, CNN, MLP, parameter_count
+from inksweep.models import BUILT_IN, CNN, MLP, Ensemble, UnknownModel, build, ensemble_state, parameter_count
 
 MLP_VALUES = {"hidden": [32, 16], "activation": "relu", "norm": "none", "dropout": 0.0}
 CNN_VALUES = {
@@ -62,3 +62,43 @@ def test_norm_and_dropout_are_there_when_asked_for_and_only_then() -> None:
 def test_built_in_names_are_where_the_classes_live() -> None:
     for name, model_class in BUILT_IN.items():
         assert f"{model_class.__module__}.{model_class.__qualname__}" == name
+
+
+MLP_DESCRIBED = {"_target_": "inksweep.models.MLP", **MLP_VALUES}
+CNN_DESCRIBED = {"_target_": "inksweep.models.CNN", **CNN_VALUES}
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_members_probabilities() -> None:
+    torch.manual_seed(0)
+    members = [build(one, size=7, classes=3, known=BUILT_IN).eval() for one in (MLP_DESCRIBED, CNN_DESCRIBED)]
+    ensemble = Ensemble(size=7, classes=3, members=[MLP_DESCRIBED, CNN_DESCRIBED]).eval()
+    ensemble.load_state_dict(ensemble_state([member.state_dict() for member in members]))
+    images = torch.randn(5, 1, 7, 7)
+    logits = ensemble(images)
+    mean = (members[0](images).softmax(dim=1) + members[1](images).softmax(dim=1)) / 2
+    torch.testing.assert_close(logits.exp(), mean)
+    torch.testing.assert_close(logits.softmax(dim=1), mean)  # so that it is used like logits
+
+
+def test_an_ensemble_stays_finite_where_a_member_is_sure() -> None:
+    ensemble = Ensemble(size=2, classes=2, members=[MLP_DESCRIBED | {"hidden": []}] * 2).eval()
+    for member, sign in zip(ensemble.members, (1, -1), strict=True):
+        nn.init.zeros_(member.layers[-1].weight)
+        member.layers[-1].bias.data = torch.tensor([sign * 500.0, sign * -500.0])
+    torch.testing.assert_close(ensemble(torch.zeros(1, 1, 2, 2)), torch.tensor([[0.5, 0.5]]).log())
+
+
+def test_an_ensemble_builds_its_members_from_the_table_only() -> None:
+    own = {"_target_": "mine.Own"}
+    with pytest.raises(UnknownModel, match=r"^mine\.Own$"):
+        Ensemble(size=7, classes=3, members=[MLP_DESCRIBED, own])
+
+    class Own(nn.Linear):
+        def __init__(self, *, size: int, classes: int) -> None:
+            super().__init__(size, classes)
+
+    described = {"_target_": "inksweep.models.Ensemble", "members": [MLP_DESCRIBED, own]}
+    built = build(described, size=7, classes=3, known={**BUILT_IN, "mine.Own": Own})
+    assert [type(member) for member in built.members] == [MLP, Own]
+    with pytest.raises(ValueError, match="at least one member"):
+        Ensemble(size=7, classes=3, members=[])

@@ -4,7 +4,7 @@ Both are read with `weights_only=True`: a file can hold tensors and plain values
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from inksweep.errors import InputError
-from inksweep.models import BUILT_IN
+from inksweep.models import BUILT_IN, UnknownModel, build, ensemble_state
 from inksweep.paths import replacing
 
 FORMAT = 1
@@ -45,11 +45,12 @@ def load_model(path: Path | str, classes: Mapping[str, type[nn.Module]] = BUILT_
 
     Args:
         path: the file.
-        classes: which class each name in the file stands for. The file itself never chooses code: a model of your
-            own is loaded with `{**BUILT_IN, "mypackage.MyNet": MyNet}`.
+        classes: which class each name in the file, an ensemble's members too, stands for. The file itself never
+            chooses code: a model of your own is loaded with `{**BUILT_IN, "mypackage.MyNet": MyNet}`.
 
     Returns:
-        The model in evaluation mode, and the rest of the file: `preprocess`, `classes`, `metrics`, `model`.
+        The model in evaluation mode, and the rest of the file: `preprocess`, `classes`, `metrics`, `model`, and
+        `temperature` where one was fitted.
 
     Raises:
         InputError: the file is broken, or names a class that `classes` lacks, or its weights do not fit the model.
@@ -57,16 +58,48 @@ def load_model(path: Path | str, classes: Mapping[str, type[nn.Module]] = BUILT_
     content = load(Path(path))
     try:
         described, state = dict(content["model"]), content["state_dict"]
-        name = described.pop("_target_")
         size, class_names = content["preprocess"]["size"], content["classes"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: holds no model (it lacks {error})") from None
-    if name not in classes:
-        known = ", ".join(classes)
-        raise InputError(f"{path}: its model is {name}; hand that class to load_model (it knows {known})")
     try:
-        model = classes[name](size=size, classes=len(class_names), **described)
+        model = build(described, size=size, classes=len(class_names), known=classes)
         model.load_state_dict(state)
-    except (TypeError, RuntimeError, KeyError, ValueError) as error:
+    except UnknownModel as error:
+        known = ", ".join(classes)
+        raise InputError(f"{path}: its model is {error}; hand that class to load_model (it knows {known})") from None
+    except (TypeError, RuntimeError, KeyError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: its weights do not fit its description ({error})") from error
     return model.eval(), content
+
+
+def merge(paths: Sequence[Path | str]) -> dict[str, Any]:
+    """Make the content of an ensemble's `model.pt` out of those of its members, for `save`.
+
+    The members' temperatures are left behind, and `metrics` is empty: the ensemble gets its own when it is measured.
+
+    Args:
+        paths: the files of the members, at least one; all of the same classes and the same preprocessing.
+
+    Raises:
+        InputError: a file is broken, or differs from the first; the message names it.
+    """
+    if not paths:
+        raise InputError("an ensemble needs at least one model.pt")
+    contents = {Path(path): load(Path(path)) for path in paths}
+    first, *_ = contents.values()
+    for path, content in contents.items():
+        for key in ("model", "state_dict", "preprocess", "classes"):
+            if key not in content:
+                raise InputError(f"{path}: holds no model (it lacks {key!r})")
+        for key in ("preprocess", "classes"):
+            if content[key] != first[key]:
+                said = f"its {key} {content[key]} is not the {first[key]} of {paths[0]}"
+                raise InputError(f"{path}: {said}; an ensemble needs models of the same data")
+    members = [contents[Path(path)] for path in paths]
+    return {
+        "state_dict": ensemble_state([member["state_dict"] for member in members]),
+        "model": {"_target_": "inksweep.models.Ensemble", "members": [member["model"] for member in members]},
+        "preprocess": first["preprocess"],
+        "classes": first["classes"],
+        "metrics": {},
+    }

@@ -1,7 +1,11 @@
 """The classifiers. Each is built from plain values and maps pictures (n, 1, size, size) to logits (n, classes)."""
 
+import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
@@ -101,8 +105,72 @@ class CNN(nn.Module):
         return logits
 
 
+class Ensemble(nn.Module):
+    """Several models that answer together: the class probabilities are the mean of theirs.
+
+    Args:
+        size: height and width of the pictures, in pixels.
+        classes: number of classes.
+        members: plain config of each model, with its `_target_`.
+        known: which class each `_target_` stands for; by default the built-in ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        classes: int,
+        members: Sequence[Mapping[str, Any]],
+        known: Mapping[str, type[nn.Module]] | None = None,
+    ) -> None:
+        super().__init__()
+        if not members:
+            raise ValueError("an ensemble needs at least one member")
+        table = BUILT_IN if known is None else known
+        self.members = nn.ModuleList(build(member, size=size, classes=classes, known=table) for member in members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 1, size, size) -> (n, classes): the logarithm of the mean probabilities, to be used like logits."""
+        logarithms = torch.stack([member(images).log_softmax(dim=1) for member in self.members])
+        return logarithms.logsumexp(dim=0) - math.log(len(self.members))
+
+
 # What a saved model may name; anything else is code that its reader must hand over.
-BUILT_IN: dict[str, type[nn.Module]] = {"inksweep.models.MLP": MLP, "inksweep.models.CNN": CNN}
+BUILT_IN: dict[str, type[nn.Module]] = {
+    "inksweep.models.MLP": MLP,
+    "inksweep.models.CNN": CNN,
+    "inksweep.models.Ensemble": Ensemble,
+}
+
+
+class UnknownModel(LookupError):
+    """A plain config names a class that the table given does not hold; the message is that name."""
+
+
+def build(described: Mapping[str, Any], *, size: int, classes: int, known: Mapping[str, type[nn.Module]]) -> nn.Module:
+    """Build the model of a plain config; its `_target_` is looked up in a table and never imported.
+
+    Args:
+        described: `_target_` and the values of the model.
+        size: height and width of the pictures, in pixels.
+        classes: number of classes.
+        known: which class each `_target_` stands for.
+
+    Raises:
+        UnknownModel: `known` lacks the `_target_`.
+    """
+    values = dict(described)
+    name = str(values.pop("_target_", None))
+    if name not in known:
+        raise UnknownModel(name)
+    if known[name] is Ensemble:
+        values["known"] = known
+    return known[name](size=size, classes=classes, **values)
+
+
+def ensemble_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the state of an `Ensemble` whose members have these states."""
+    return {f"members.{row}.{name}": tensor for row, state in enumerate(states) for name, tensor in state.items()}
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from inksweep.compare import FORMATS
 from inksweep.errors import InputError, one_line_errors
-from inksweep.paths import RunDir, WinnerDir
+from inksweep.paths import RunDir, WinnerDir, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as data.root=/elsewhere")
     evaluate.set_defaults(run=evaluate_again)
 
+    card = commands.add_parser("card", help="the model card of a sweep's winner, or of one run")
+    card.add_argument("folder", metavar="FOLDER", type=Path, help="the winner/ of a sweep, or a run directory")
+    card.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as data.root=/elsewhere")
+    card.set_defaults(run=write_card)
+
     compare = commands.add_parser("compare", help="runs in a table: what differs, and what came of it")
     compare.add_argument("paths", metavar="PATH", nargs="+", help="a run, a sweep, a folder above them, or a pattern")
     compare.add_argument("--metric", metavar="NAME,...", action="append", help="in place of objective, test/accuracy")
@@ -79,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("--png", metavar="FILE", type=Path, help="draw curves and disagreements into a picture")
     diff.add_argument("--format", choices=("table", "json"), default="table", help="json: all of it, unrounded")
     diff.set_defaults(run=show_diff)
+
+    export = commands.add_parser("export", help="a saved model as a file for other programs, checked")
+    export.add_argument("folder", metavar="FOLDER", type=Path, help="a run directory, or the winner/ of a sweep")
+    export.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as data.root=/elsewhere")
+    export.add_argument("--format", choices=("onnx", "torch-export"), action="append", help="default onnx; repeatable")
+    export.add_argument("--out", metavar="FILE", type=Path, help="default: model.onnx or model.pt2 in the folder")
+    export.set_defaults(run=export_model)
 
     report = commands.add_parser("report", help="a sweep in one page with pictures; several beside each other")
     report.add_argument("folders", metavar="SWEEP", type=Path, nargs="+", help="a sweep directory, as multirun/night")
@@ -171,6 +183,13 @@ def evaluate_again(arguments: argparse.Namespace) -> None:
         sys.exit(1)
 
 
+def write_card(arguments: argparse.Namespace) -> None:
+    """`inksweep card FOLDER`: calibrate, measure, draw and describe a winner in place, or a run in its card/."""
+    from inksweep.card import command
+
+    command.run(arguments.folder, arguments.overrides)
+
+
 def show_comparison(arguments: argparse.Namespace) -> None:
     """`inksweep compare PATH...`: a row a run, without torch."""
     from inksweep import index, runs
@@ -224,6 +243,36 @@ def show_dashboard(arguments: argparse.Namespace) -> None:
     from inksweep import dashboard
 
     dashboard.serve(arguments.folder, arguments.port, arguments.storage)
+
+
+def export_model(arguments: argparse.Namespace) -> None:
+    """`inksweep export FOLDER`: model.onnx or model.pt2, checked on the test split.
+
+    Exit code 1 if a file does not answer as torch does: then it is not written.
+    """
+    from inksweep import export
+
+    formats = list(dict.fromkeys(arguments.format or ["onnx"]))
+    if arguments.out and len(formats) > 1:
+        raise InputError(f"--out {arguments.out}: is one file; give one --format with it")
+    for name in formats:
+        try:
+            done = export.export(arguments.folder, [name], arguments.overrides, arguments.out)[name]
+        except export.Mismatch as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        checked, timed = done["checked"], done["latency_ms"]["batch_1"]
+        engine, exported_ms, torch_ms = next((key, value, timed["torch"]) for key, value in timed.items())
+        version = f", opset {done['opset']}" if done["opset"] else ""
+        print(f"{shown(arguments.folder / done['file'])}: {done['bytes'] / 1e6:.2f} MB{version}")
+        print(
+            f"  {checked['pictures']:,} test pictures: {engine} and torch give the same class on all, "
+            f"probabilities within {checked['largest_difference']:.1g}"
+        )
+        print(
+            f"  one picture on one thread: {engine} {exported_ms:.3f} ms, torch {torch_ms:.3f} ms "
+            f"({torch_ms / exported_ms:.1f} times as fast)"
+        )
 
 
 def write_report(arguments: argparse.Namespace) -> None:

@@ -24,6 +24,9 @@ TITLE_INCHES = 0.55
 LETTER_INCHES, LINE_INCHES = 0.058, 0.14
 # Told apart by the colour-blind too (Okabe and Ito 2008); without the yellow, which fades on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# The surest answers of a reliability plot: 99.9999 %.
+NINES = 6.0
+PERCENT_TICKS = (0, 50, 90, 99, 99.9, 99.99, 99.999, 99.9999)
 # Blue is below zero, white is zero, red is above.
 AROUND_ZERO = "RdBu_r"
 
@@ -36,6 +39,19 @@ class Panel:
     # (n, h, w), background 0, ink 1.
     pictures: Numbers
     captions: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of answers of about the same confidence, each array (bins,)."""
+
+    name: str
+    # Mean of 1 - confidence, 0..1.
+    doubt: Numbers
+    # Share of wrong answers, and an interval of it, 0..1.
+    wrong: Numbers
+    low: Numbers
+    high: Numbers
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -176,6 +192,72 @@ def confusion(counts: npt.NDArray[np.integer[Any]], classes: Sequence[str], titl
     shares.tick_params(length=0)
     shares.spines[:].set_visible(False)
     return figure
+
+
+def reliability(
+    title: str, now: Reliability, right: Numbers, wrong: Numbers, before: Reliability | None = None
+) -> Figure:
+    """Draw how often answers are right against how sure they are, and below it how many are how sure.
+
+    Both axes are logarithmic in the distance from 100 %: of a good model nearly all answers are above 99 %, where a
+    plain axis would show one point.
+
+    Args:
+        title: of the whole.
+        now: how it is.
+        right: 1 - confidence of the right answers, (k,).
+        wrong: of the wrong ones.
+        before: how it was, paler.
+    """
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure.suptitle(title, fontsize=12, fontweight="bold", wrap=True)
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    many = {"0.6": before, COLOURS[0]: now} if before is not None else {COLOURS[0]: now}
+    errors = np.concatenate([one.wrong for one in many.values()])
+    # Above the smallest share that is not 0 there is a line of its own for bins without a mistake.
+    smallest = _nines(np.array([errors[errors > 0].min()]))[0] if errors.any() else 1.0
+    top = float(np.ceil(smallest * 2) / 2 + 0.5)
+    for colour, one in many.items():
+        x = _nines(one.doubt)
+        low, middle, high = (np.where(part > 0, _nines(part), top) for part in (one.high, one.wrong, one.low))
+        none = one.wrong <= 0
+        axes.vlines(x, low, np.where(none, top, high).clip(max=top), color=colour, linewidth=1.4, alpha=0.6)
+        axes.plot(x[~none], middle[~none], "o", color=colour, markersize=6, label=one.name)
+        axes.plot(x[none], middle[none], "o", color=colour, markersize=6, markerfacecolor="white")
+    doubts = np.concatenate([one.doubt for one in many.values()])
+    highs = np.concatenate([one.high for one in many.values()])
+    least = max(0.0, float(_nines(np.concatenate([doubts, highs])).min()) - 0.1)
+    furthest = float(_nines(doubts).max())
+    axes.plot([0, NINES], [0, NINES], color="0.3", linestyle=":", linewidth=1.2, label="as often right as sure")
+    axes.axhline(top, color="0.85", linewidth=0.8, zorder=0)
+    axes.text(0.01, top, "no mistake", transform=axes.get_yaxis_transform(), fontsize=8, color="0.35", va="bottom")
+    axes.set(ylabel="answered right", ylim=(least, top + 0.25), xlim=(0, max(furthest, top) + 0.25))
+    edges = np.linspace(0, NINES, 43)
+    for values, colour, name in ((right, "0.8", "right"), (wrong, COLOURS[1], "wrong")):
+        below.hist(_nines(values), bins=edges.tolist(), color=colour, label=name, log=True)
+    below.set(xlabel="confidence of the answer", ylabel="answers")
+    below.yaxis.set_major_formatter("{x:,.0f}")
+    for part in (axes, below):
+        part.grid(color="0.93")
+        part.set_axisbelow(True)
+        part.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    below.set_ylim(0.7, below.get_ylim()[1] * 4)  # room for the legend
+    below.legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
+    ticks = list(PERCENT_TICKS)
+    places = [-np.log10(1 - tick / 100) for tick in ticks]
+    names = [f"{tick:g}%" for tick in ticks]
+    below.set_xticks(places, names)
+    shown = [index for index, place in enumerate(places) if least <= place <= top - 0.2]
+    axes.set_yticks([places[index] for index in shown], [names[index] for index in shown])
+    axes.tick_params(labelbottom=True)
+    return figure
+
+
+def _nines(share: Numbers) -> Numbers:
+    """Return how many nines 1 - share has: 1 for 90 %, 2 for 99 %; at most `NINES`."""
+    nines: Numbers = -np.log10(np.clip(share, 10**-NINES, 1.0))
+    return nines
 
 
 def digits(title: str, panels: Sequence[Panel], columns: int, none: str = "none") -> Figure:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,7 @@ def _facts(cfg: DictConfig) -> dict[str, Any]:
         "seed": OmegaConf.select(cfg, "seed"),
         "threads": None,
         "device": None,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "train.py", *words]),
         "git": record.git_state(Path(get_original_cwd())),
         "versions": record.versions(),

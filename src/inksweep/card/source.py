@@ -1,0 +1,170 @@
+"""What a card is written of: the winner of a sweep with the story of its choice, or a single run."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from inksweep import config, runs
+from inksweep.config import Config
+from inksweep.errors import InputError
+from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
+
+SCHEMA_VERSION = 1
+# What the card needs of selection.json, and of its parts.
+NEEDED: dict[str, type] = {
+    "study": str,
+    "rule": str,
+    "objective": dict,
+    "trials": dict,
+    "trial": int,
+    "searched": dict,
+    "candidates": list,
+    "full_data": bool,
+    "model": dict,
+    "members": list,
+    "commands": list,
+}
+PARTS = {
+    "objective": ("name", "direction"),
+    "trials": ("complete",),
+    "model": ("path",),
+    "candidates": ("trial", "searched_objective", "mean", "std", "runs"),
+    "stop_rule": ("metric", "value", "looks"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder to write a card of, read and checked."""
+
+    # What holds the model, and its result.json.
+    folder: Path
+    # Where the card goes: the winner's folder itself, `card/` in a run directory.
+    out: WinnerDir
+    is_winner: bool
+    # What selection.json says; None: it is a single run, or a winner from before there was such a file.
+    selection: dict[str, Any] | None
+    result: dict[str, Any]
+    conf: Config
+    # The run directory with what Hydra knows, which may be gone.
+    origin: RunDir
+
+    @property
+    def model(self) -> Path:
+        """Return the file with the trained weights."""
+        return WinnerDir(self.folder).model
+
+    @property
+    def trained_on_val(self) -> bool:
+        """Whether the model has seen the validation pictures."""
+        return bool((self.selection or {}).get("full_data")) or self.conf.data.train_on_all
+
+    @property
+    def members(self) -> list[RunDir]:
+        """Return the runs of an ensemble; none for a single model."""
+        return [self._run(path) for path in (self.selection or {}).get("members", [])]
+
+    @property
+    def calibrate_on(self) -> RunDir | None:
+        """Return the run whose validation answers give the temperature; None: the model itself does."""
+        path = (self.selection or {}).get("calibrate_on")
+        return None if path is None else self._run(path)
+
+    @property
+    def started_in(self) -> Path | None:
+        """Return the folder in which the training was started; None if that is not known."""
+        if not self.origin.hydra.is_file():
+            return None
+        cwd = OmegaConf.select(config.load_yaml(self.origin.hydra), "hydra.runtime.cwd")
+        return None if cwd is None else Path(cwd)
+
+    @property
+    def shown(self) -> str:
+        """Return the card's folder as typed from where the training was started."""
+        started, out = self.started_in, self.out.root.resolve()
+        inside = started is not None and out.is_relative_to(started.resolve())
+        return str(out.relative_to(started.resolve())) if started is not None and inside else shown(out)
+
+    def is_current(self) -> bool:
+        """Whether the winner is still the one that was read."""
+        now = WinnerDir(self.folder)
+        return now.result.is_file() and (_selection(now), _json(now.result)) == (self.selection, self.result)
+
+    def _run(self, path: str) -> RunDir:
+        return RunDir(self.folder.parent / path)
+
+
+def find(folder: Path, overrides: list[str]) -> Source:
+    """Read a winner's folder or a run directory.
+
+    Args:
+        folder: the winner's folder or a run directory.
+        overrides: settings, such as `data.root=/elsewhere`.
+
+    Raises:
+        InputError: it is neither, or a file in it cannot be used.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give the winner/ of a sweep or a run directory")
+    folder = folder.absolute()
+    run, winner = RunDir(folder), WinnerDir(folder)
+    is_winner = runs.is_winner(folder) and not run.config.is_file()
+    if not is_winner and not run.config.is_file():
+        inside = SweepDir(folder).winner.root
+        hint = f"; did you mean {shown(inside)}?" if runs.is_winner(inside) else ""
+        raise InputError(f"{folder}: no winner or run directory (it has no config.yaml or .hydra/config.yaml){hint}")
+    if not run.result.is_file():
+        raise InputError(f"{run.result}: there is no such file; a run has one when it is over")
+    selection = _selection(winner) if is_winner else None
+    origin = run if selection is None else RunDir(folder.parent / str(selection["model"]["path"]))
+    # The run knows where it was started, so that data.root means the same from any folder.
+    settings = config.stored(origin) if origin.config.is_file() else config.load_yaml(winner.config)
+    try:
+        merged = OmegaConf.merge(settings, OmegaConf.from_dotlist(overrides))
+    except ValueError as error:
+        raise InputError(f"{' '.join(overrides)}: cannot be read ({error})") from error
+    assert isinstance(merged, DictConfig)
+    return Source(
+        folder, winner if is_winner else run.card, is_winner, selection, _json(run.result), config.parse(merged), origin
+    )
+
+
+def _selection(winner: WinnerDir) -> dict[str, Any] | None:
+    """Read selection.json; None if there is none."""
+    path = winner.selection
+    if not path.is_file():
+        return None
+    selection = _json(path)
+    if selection.get("schema_version") != SCHEMA_VERSION:
+        version = selection.get("schema_version")
+        raise InputError(f"{path}: of a kind not known here (schema_version {version!r}); run its sweep again")
+    if lacking := _lacking(selection):
+        raise InputError(f"{path}: cannot be used (it lacks {lacking}); run its sweep again to save the winner anew")
+    return selection
+
+
+def _lacking(selection: dict[str, Any]) -> str | None:
+    """Return what a selection does not have that the card needs, or has as something else; None: all is there."""
+    for key, kind in NEEDED.items():
+        if not isinstance(selection.get(key), kind):
+            return key
+    for key, names in PARTS.items():
+        value = selection.get(key)
+        for part in value if isinstance(value, list) else [] if value is None else [value]:
+            missing = [name for name in names if not isinstance(part, dict) or name not in part]
+            if missing:
+                return f"{key}.{missing[0]}"
+    return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); restore it or train again") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: cannot be used (it holds no keys); restore it or train again")
+    return found

@@ -32,7 +32,7 @@ def test_the_groups_hold_what_is_promised() -> None:
     assert options("optimizer") == ["adam", "adamw", "sgd"]
     assert options("scheduler") == ["cosine", "none", "onecycle", "step"]
     assert options("augment") == ["affine", "elastic", "erasing", "handwriting", "none", "stroke"]
-    assert options("experiment") == ["accurate", "lht_mnist", "quick"]
+    assert options("experiment") == ["accurate", "accurate_mlp", "lht_mnist", "quick"]
 
 
 def test_a_group_becomes_its_dataclass(compose: Compose) -> None:
@@ -99,6 +99,15 @@ BAD_WITH_GROUP = [
     (["augment=handwriting", "augment.stroke_amount=-0.1"], "augment.stroke_amount=-0.1: must be from 0 to 1"),
     (["augment=handwriting", "augment.erasing_probability=2"], "augment.erasing_probability=2.0: must be from 0"),
     (["augment=handwriting", "augment.erasing_size=2"], "augment.erasing_size=2.0: must be above 0 and at most 1"),
+    (["data.train_on_all=true"], "trainer.keep=best: must be last with data.train_on_all=true"),
+    (
+        ["data.train_on_all=true", "trainer.keep=last", "trainer.patience=2"],
+        "trainer.patience=2: must be null with data.train_on_all=true",
+    ),
+    (
+        ["data.train_on_all=true", "trainer.keep=last", "data.train_limit=100"],
+        "data.train_limit=100: must be null with data.train_on_all=true",
+    ),
     (["model=cnn", "model.convolutions=0"], "model.convolutions=0: must be at least 1"),
     (["trainer.precision=float16", "trainer.device=cpu"], "trainer.precision=float16: must be bfloat16 or float32"),
 ]

@@ -108,7 +108,12 @@ BAD_WITH_GROUP = [
         ["data.train_on_all=true", "trainer.keep=last", "data.train_limit=100"],
         "data.train_limit=100: must be null with data.train_on_all=true",
     ),
-    (["model=cnn", "model.convolutions=0"], "model.convolutions=0: must be at least 1"),
+    (["model=cnn", "model.convolutions=0"], "model.convolutions=0: must be a number of at least 1"),
+    (["model=cnn", "model.convolutions=two"], "model.convolutions=two: must be a number of at least 1"),
+    (
+        ["model=cnn", "model.convolutions=[1,2]"],
+        "model.convolutions=[1, 2]: must be a number of at least 1, or a list of 3",
+    ),
     (["trainer.precision=float16", "trainer.device=cpu"], "trainer.precision=float16: must be bfloat16 or float32"),
 ]
 

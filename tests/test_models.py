@@ -33,6 +33,10 @@ def test_a_block_may_have_several_convolutions_and_still_halves_once() -> None:
         assert model.blocks(torch.rand(2, 1, 7, 7)).shape == (2, 8, 2, 2), pooling
         widths = [(c.in_channels, c.out_channels) for c in model.blocks if isinstance(c, nn.Conv2d)]
         assert widths == [(1, 4), (4, 4), (4, 4), (4, 8), (8, 8), (8, 8)]
+        model = CNN(size=7, classes=3, **CNN_VALUES | {"pooling": pooling, "convolutions": [1, 2]})
+        assert model.blocks(torch.rand(2, 1, 7, 7)).shape == (2, 8, 2, 2), pooling
+        widths = [(c.in_channels, c.out_channels) for c in model.blocks if isinstance(c, nn.Conv2d)]
+        assert widths == [(1, 4), (4, 8), (8, 8)]
 
 
 @pytest.mark.parametrize("model_class, values", [(MLP, MLP_VALUES), (CNN, CNN_VALUES)])

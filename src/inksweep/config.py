@@ -211,8 +211,9 @@ class CNNConfig:
     _target_: str = "inksweep.models.CNN"
     # Output channels of each block.
     channels: list[int] = MISSING
-    # Convolutions in each block. Has a value here: models stored before it was a key are read too.
-    convolutions: int = 1
+    # Convolutions in each block: a number, or a list of one for each. Has a value here: models stored before it was a
+    # key are read too.
+    convolutions: Any = 1
     # Height and width of the kernels; odd, so that a block keeps the centre.
     kernel: int = MISSING
     pooling: Pooling = MISSING
@@ -224,7 +225,13 @@ class CNNConfig:
     def __post_init__(self) -> None:
         need(bool(self.channels), "model.channels", self.channels, "a list of at least one number, such as [32,64]")
         need(all(n >= 1 for n in self.channels), "model.channels", self.channels, "numbers of at least 1")
-        need(self.convolutions >= 1, "model.convolutions", self.convolutions, "at least 1")
+        counts = self.convolutions if isinstance(self.convolutions, list) else [self.convolutions] * len(self.channels)
+        need(
+            len(counts) == len(self.channels) and all(type(count) is int and count >= 1 for count in counts),
+            "model.convolutions",
+            self.convolutions,
+            f"a number of at least 1, or a list of {len(self.channels)} of them, one for each of model.channels",
+        )
         need(self.kernel >= 1 and self.kernel % 2 == 1, "model.kernel", self.kernel, "an odd number: 1, 3, 5, ...")
         need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
 

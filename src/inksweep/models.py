@@ -53,7 +53,7 @@ class CNN(nn.Module):
         size: height and width of the pictures, in pixels.
         classes: number of classes.
         channels: output channels of each block.
-        convolutions: number of convolutions in each block.
+        convolutions: number of convolutions in each block, one number for all or one for each.
         kernel: height and width of the kernels, odd.
         pooling: how a block halves the picture: `stride` in its last convolution, or `max` or `avg` after it.
         activation: `relu`, `gelu`, `silu` or `tanh`.
@@ -72,13 +72,14 @@ class CNN(nn.Module):
         activation: str,
         norm: str,
         dropout: float,
-        convolutions: int = 1,  # models saved before there was a choice have one
+        convolutions: int | list[int] = 1,  # models saved before there was a choice have one
     ) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
-        for channels_in, channels_out in pairwise([1, *channels]):
-            for number in range(1, convolutions + 1):
-                last = number == convolutions
+        counts = [convolutions] * len(channels) if isinstance(convolutions, int) else convolutions
+        for (channels_in, channels_out), count in zip(pairwise([1, *channels]), counts, strict=True):
+            for number in range(1, count + 1):
+                last = number == count
                 stride = 2 if last and pooling == "stride" else 1
                 width_in = channels_in if number == 1 else channels_out
                 blocks.append(

@@ -70,6 +70,12 @@ def test_one_of_an_ensemble_answers_with_the_mean(tmp_path: Path, pixels: torch.
     torch.testing.assert_close(ensemble(pixels), single(pixels))
 
 
+def test_an_array_of_another_library_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "model.pt")
+    with pytest.raises(InputError, match="a ndarray: must be a torch tensor"):
+        classifier.load(tmp_path)(torch.zeros(1, 28, 28).numpy())
+
+
 @pytest.mark.parametrize("shape", [(28, 28), (1, 1, 28, 28), (2, 28, 27), (2, 27, 28), (2, 14, 56)])
 def test_pictures_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     saved(tmp_path / "model.pt")

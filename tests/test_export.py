@@ -1,8 +1,12 @@
+import dataclasses
 import hashlib
+import importlib.machinery
 import json
 import logging
 import math
 import shutil
+import sys
+import types
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +22,7 @@ from inksweep.config import Config
 from inksweep.errors import InputError
 from inksweep.export import check, formats
 from inksweep.models import BUILT_IN, build
+from inksweep.paths import RunDir, WinnerDir, held
 
 PRESENT = [name for name, kind in formats.FORMATS.items() if all(map(find_spec, kind.packages))]
 needs_onnx = pytest.mark.skipif("onnx" not in PRESENT, reason="needs the extra `export`")
@@ -204,7 +209,67 @@ def test_what_is_printed_and_where_the_file_goes(
     assert second == "  150 test pictures: fake and torch give the same class on all, probabilities within 1e-06"
     assert third.startswith("  one picture on one thread: fake ")
     assert (winner / "there" / "digits.onnx").read_bytes() == b"new"
-    assert json.loads((winner / "export.json").read_text())["onnx"]["file"] == str(winner / "there" / "digits.onnx")
+    path = str(winner / "there" / "digits.onnx")
+    (told,) = json.loads((winner / "export.json").read_text()).items()
+    assert (told[0], told[1]["file"], told[1]["format"]) == (path, path, "onnx")
+    # It is one more, beside that of the folder.
+    cli.main(["export", "."])
+    assert json.loads((winner / "export.json").read_text()).keys() == {path, "onnx"}
+
+
+OWN = ["model.pt", "result.json", "config.yaml", "README.md", "export.json", "model.pt2", ".hydra/config.yaml"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_file_of_the_folder_itself_is_not_written_over(
+    winner: Path, instead, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead(off_by(0, winner))
+    before = {path.name: path.read_bytes() for path in winner.iterdir()}
+    monkeypatch.chdir(winner)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["export", ".", "--out", f"../{winner.name}/{name}"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert f"{name}: is a file of" in said
+    assert said.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in winner.iterdir()} == before
+
+
+def test_the_version_is_that_of_the_module_whatever_its_distribution_is_called(
+    winner: Path, instead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead(off_by(0, winner))
+    gpu = types.ModuleType("onnxruntime")
+    gpu.__version__ = "1.99"  # installed as onnxruntime-gpu
+    gpu.__spec__ = importlib.machinery.ModuleSpec("onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", gpu)
+    monkeypatch.setitem(
+        formats.FORMATS, "onnx", dataclasses.replace(formats.FORMATS["onnx"], packages=("onnxruntime",))
+    )
+    versions = export.export(winner)["onnx"]["versions"]
+    assert versions == {"torch": torch.__version__, "onnxruntime": "1.99"}
+
+
+@pytest.mark.parametrize("kind", ["winner", "run"])
+def test_an_export_waits_for_nobody_who_writes_the_card(winner: Path, instead, kind: str) -> None:
+    instead(off_by(0, winner))
+    lock = WinnerDir(winner).card_lock
+    if kind == "run":
+        (winner / ".hydra").mkdir()
+        shutil.move(winner / "config.yaml", winner / ".hydra" / "config.yaml")
+        (winner / ".hydra" / "hydra.yaml").write_text("hydra: {}")
+        lock = RunDir(winner).card.card_lock
+    with held(lock, ""), pytest.raises(InputError, match="another process writes its card or exports it"):
+        export.export(winner)
+    assert not (winner / "model.onnx").exists()
+    export.export(winner)
+
+
+def test_a_folder_that_is_none_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run directory or winner"):
+        export.export(tmp_path / "no" / "where")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_record_keeps_what_it_holds_of_other_formats(winner: Path, instead) -> None:

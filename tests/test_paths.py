@@ -1,5 +1,7 @@
 import errno
 import fcntl
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, held, is_held, replacing
+from inksweep.paths import RunDir, SweepDir, held, is_held, recover, replacing
 
 
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -115,6 +117,58 @@ def test_whether_a_lock_is_held_is_seen_without_writing(tmp_path: Path) -> None:
         assert is_held(lock) is True
     assert is_held(lock) is False
     assert lock.read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", [".winner-ab12.old", ".card-ab12.old"])
+def test_a_folder_that_was_moved_aside_by_a_killed_process_is_put_back(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "model.pt").write_text("old")
+    recover(tmp_path / "winner")
+    assert [(path.name, path.is_dir()) for path in tmp_path.iterdir()] == [("winner", True)]
+    assert (tmp_path / "winner/model.pt").read_text() == "old"
+    # One that is there is not touched, and where there is nothing nothing happens.
+    (tmp_path / name).mkdir()
+    recover(tmp_path / "winner")
+    assert (tmp_path / "winner/model.pt").read_text() == "old"
+    recover(tmp_path / "elsewhere/winner")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("renames", [1, 2, 3])
+def test_a_kill_at_any_moment_of_put_folder_leaves_a_whole_folder(tmp_path: Path, renames: int) -> None:
+    new, old = tmp_path / ".winner-ab12", tmp_path / "winner"
+    for folder in (new, old):
+        folder.mkdir()
+        for part in ("model.pt", "result.json"):
+            (folder / part).write_text(folder.name)
+    done = subprocess.run([sys.executable, "-c", KILLED, new, old, str(renames)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    recover(old)
+    assert {path.read_text() for path in old.iterdir()} == {"winner" if renames == 1 else ".winner-ab12"}
+    assert len(list(old.iterdir())) == 2
+    # Also if somebody then removes the folder: what is half taken apart does not come back.
+    if renames == 3:
+        shutil.rmtree(old)
+        recover(old)
+        assert not old.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from inksweep.paths import put_folder
+new, old, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+replace, done = Path.replace, []
+def counted(self, target):
+    replace(self, target)
+    done.append(target)
+    if len(done) == most:
+        for part in list(Path(target).iterdir())[:1] if most == 3 else []:
+            part.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.replace = counted
+put_folder(new, old)
+"""
 
 
 @contextmanager

@@ -375,12 +375,15 @@ def test_a_resumed_run_counts_its_seconds_on_and_finds_its_data(app: App, monkey
     (app.folder / "near").symlink_to(app.root)
     killed(app, "SIGKILL", 2, "data.root=near")
     (run,) = app.runs()
+    first = run.metrics.stat().st_mtime
     elsewhere = app.folder / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     ended = app.plain(f"trainer.resume={run.root}")
     assert ended.code == 0, ended.err
     assert not (elsewhere / "near").exists()
+    # It began when it was begun.
+    assert datetime.fromisoformat(result(run)["started"]).timestamp() <= first
     seconds = result(run)["seconds"]
     parts = seconds["startup"] + seconds["data"] + seconds["train"] + seconds["evaluate"]
     assert seconds["total"] == pytest.approx(parts, abs=2)
@@ -683,3 +686,14 @@ def test_a_verified_data_set_costs_no_import_of_torchvision(app: App) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=app.folder, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_on_all_data_says_that_validation_measures_nothing(app: App) -> None:
+    said = "of pictures that it was trained on (data.train_on_all): it measures nothing"
+    assert said not in app("trainer.epochs=1").out
+    ended = app("trainer.epochs=1", "data.train_on_all=true", "trainer.keep=last", "trainer.patience=null",
+                "hydra.run.dir=all", "figures=true")  # fmt: skip
+    assert ended.code == 0
+    assert said in ended.out
+    assert result(RunDir(app.folder / "all"))["trained_on_validation"] is True
+    assert result(app.runs()[0])["trained_on_validation"] is False

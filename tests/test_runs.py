@@ -242,6 +242,40 @@ def test_a_row_that_was_cut_short_is_left_out_of_the_curve(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "began"),
+    [
+        ("2026-01-02T03:04:05+00:00", 1767323045.0),
+        ("2026-01-02T04:04:05+01:00", 1767323045.0),
+        (None, None),
+        ("yesterday", None),
+        (5, None),
+    ],
+)
+def test_a_run_began_when_it_says_or_when_its_config_was_written(
+    tmp_path: Path, said: object, began: float | None
+) -> None:
+    folder = make(tmp_path / "run", RESULT | {"started": said})
+    os.utime(folder / ".hydra/config.yaml", (1000, 1000))
+    assert runs.read(folder).started == (1000 if began is None else began)
+
+
+def test_a_run_on_all_data_is_judged_by_nothing_of_validation(tmp_path: Path) -> None:
+    data = {"data": {"train_on_all": True}}
+    by_result = runs.read(make(tmp_path / "a", RESULT | {"trained_on_validation": True}))
+    by_config = runs.read(make(tmp_path / "b", None, CONFIG | data))
+    for run in (by_result, by_config):
+        assert run.trained_on_validation
+        assert not run.is_judged_by("val/accuracy")
+        assert not run.is_judged_by("val/loss")
+        assert run.is_judged_by("test/accuracy")
+    result = RESULT | {"trained_on_validation": True, "objective": {"name": "score", "value": 1}}
+    assert not runs.read(make(tmp_path / "c", result)).is_judged_by("score")
+    for number, said in enumerate((False, None, "yes")):
+        run = runs.read(make(tmp_path / str(number), RESULT | {"trained_on_validation": said}))
+        assert run.is_judged_by("val/accuracy")
+
+
 def test_a_curve_that_is_no_text_is_named(tmp_path: Path) -> None:
     folder = make(tmp_path / "run")
     assert runs.curve(folder) == []
@@ -293,6 +327,26 @@ class TestFind:
         assert len(self.names("multirun/night/winner", "multirun/day/0")) == 2
         (tree / "multirun/night/summary.json").unlink()
         assert len(self.names("multirun/night/winner", "multirun/night/2")) == 2
+
+    def test_a_final_stage_is_found_when_it_is_named(self, tree: Path) -> None:
+        for number in ("0", "1"):
+            make(tree / f"multirun/night/finalists/{number}")
+        night, finals = ["multirun/night/2", "multirun/night/10"], [f"multirun/night/finalists/{n}" for n in "01"]
+        # Where no sweep is, it is a folder as any other.
+        assert self.names("multirun/night") == [*night, *finals]
+        for sweep in ("multirun/night", "multirun/night/finalists"):
+            (tree / sweep / "summary.json").write_text('{"direction": "maximize"}')
+        assert self.names("multirun/night") == night
+        assert self.names("multirun") == ["multirun/day/0", *night]
+        assert sorted(self.names("multirun/night/*")) == sorted(night)
+        assert sorted(self.names(*map(str, (tree / "multirun/night").iterdir()))) == sorted(night)
+        assert self.names("multirun/night/finalists") == self.names("multirun/*/finalists/*") == finals
+        assert self.names("multirun/night", "multirun/night/finalists") == [*night, *finals]
+        assert self.names("multirun/night/2", "multirun/night/finalists/1") == [night[0], finals[1]]
+        assert runs.finalists(tree / "multirun/night") == [tree / name for name in finals]
+        assert runs.finalists(tree / "multirun/day") == []
+        of = {run.study for run in runs.load(runs.find(["multirun/night", "multirun/night/finalists"]))}
+        assert of == {"night", "night/finalists"}
 
     def test_a_winner_is_a_run_when_it_is_named(self, tree: Path) -> None:
         (folder,) = runs.find(["multirun/night/winner"])

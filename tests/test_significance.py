@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from inksweep.significance import Paired, bootstrap_mean, expected_optimism, majority, wilson
+from inksweep.significance import Paired, bootstrap_difference, bootstrap_mean, expected_optimism, majority, wilson
 
 
 def test_pictures_are_counted_by_who_is_right() -> None:
@@ -131,6 +131,37 @@ def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_the_bootstrap_of_answers_that_are_all_right_is_a_point() -> None:
     assert bootstrap_mean(np.ones((3, 10), dtype=bool)) == (1, 1)
+
+
+def test_the_bootstrap_of_a_difference_pairs_the_pictures_and_not_the_seeds() -> None:
+    rng = np.random.default_rng(0)
+    easy = rng.random(2000)
+    # The same pictures are hard for both: the difference is surer than either.
+    a, b = (np.stack([easy < quality + 0.001 * seed for seed in range(5)]) for quality in (0.95, 0.96))
+    low, high = bootstrap_difference(a, b)
+    assert low < b.mean() - a.mean() < high
+    assert low > 0
+    of_a = bootstrap_mean(a)
+    assert high - low < of_a[1] - of_a[0]
+    # It turns with the two.
+    assert bootstrap_difference(b, a) == pytest.approx((-high, -low), abs=5e-4)
+    # Seeds that differ make it less sure: with the same means, and the same majorities.
+    spread = np.stack([easy < quality for quality in (0.93, 0.945, 0.962, 0.97, 0.983)])
+    wide = bootstrap_difference(a, spread)
+    assert wide[1] - wide[0] > 2 * (high - low)
+    assert bootstrap_difference(a, a[:2]) == bootstrap_difference(a, a[:2])
+
+
+def test_the_bootstrap_of_a_difference_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    inside = 0
+    for draw in range(200):
+        hard = rng.random(1000) * 0.04
+        # Two configurations, as good as each other, of seven and ten seeds.
+        a, b = (rng.random((n, 1000)) < 0.97 - hard + 0.01 * rng.standard_normal((n, 1)) for n in (7, 10))
+        low, high = bootstrap_difference(a, b, resamples=1000, seed=draw)
+        inside += low <= 0 <= high
+    assert 0.88 < inside / 200 <= 0.99
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,9 @@ class Classifier(nn.Module):
 
     def logits(self, pixels: Tensor) -> Tensor:
         """(n, size, size) as for `forward` -> (n, classes), what the model itself says: not yet divided."""
+        if not isinstance(pixels, Tensor):
+            kind = type(pixels).__name__
+            raise InputError(f"pictures as a {kind}: must be a torch tensor; torch.as_tensor makes one")
         if pixels.ndim != 3 or pixels.shape[1:] != (self.size, self.size):
             raise InputError(f"pictures of shape {tuple(pixels.shape)}: must be (n, {self.size}, {self.size})")
         numbers = pixels.to(torch.float32).unsqueeze(1)

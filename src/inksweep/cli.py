@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from inksweep.compare import FORMATS
 from inksweep.errors import InputError, one_line_errors
-from inksweep.paths import RunDir, WinnerDir, shown
+from inksweep.paths import RunDir, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -157,19 +157,10 @@ def evaluate_again(arguments: argparse.Namespace) -> None:
     """
     from functools import partial
 
-    from omegaconf import DictConfig, OmegaConf
+    from inksweep import checkpoint, data, evaluation, saved
 
-    from inksweep import checkpoint, config, data, evaluation
-
-    folder: Path = arguments.folder
-    run, winner = RunDir(folder), WinnerDir(folder)
-    if not run.config.is_file() and not winner.config.is_file():
-        raise InputError(f"{folder}: no run directory or winner (it has no .hydra/config.yaml or config.yaml)")
-    settings = config.stored(run) if run.config.is_file() else config.load_yaml(winner.config)
-    merged = OmegaConf.merge(settings, OmegaConf.from_dotlist(arguments.overrides))
-    assert isinstance(merged, DictConfig)
-    conf = config.parse(merged)
-    model, about = checkpoint.load_model(run.model)
+    conf = saved.settings(arguments.folder, arguments.overrides)
+    model, about = checkpoint.load_model(RunDir(arguments.folder).model)
     preprocess = about["preprocess"]
     to_input = partial(data.to_input, mean=preprocess["mean"], std=preprocess["std"])
     splits, differs = data.load(conf.data), False

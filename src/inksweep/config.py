@@ -104,6 +104,17 @@ def _finite(value: float) -> bool:
     return math.isfinite(value)
 
 
+def _need_within(group: str, node: object, **limits: tuple[float, float]) -> None:
+    """Refuse a value of `node` that is outside its limits, both allowed."""
+    for key, (low, high) in limits.items():
+        value = getattr(node, key)
+        need(low <= value <= high, f"{group}.{key}", value, f"from {low} to {high}")
+
+
+# Of augmentations: a displacement in pixels, grid points along a side, a share.
+PIXELS, CELLS, SHARE = (0, 10), (2, 28), (0, 1)
+
+
 @dataclass
 class DataConfig:
     """Where the pictures come from, how they are split, scaled and batched."""
@@ -385,8 +396,7 @@ class ElasticConfig:
     cells: int = MISSING
 
     def __post_init__(self) -> None:
-        need(0 <= self.pixels <= 10, "augment.pixels", self.pixels, "from 0 to 10")
-        need(2 <= self.cells <= 28, "augment.cells", self.cells, "from 2 to 28")
+        _need_within("augment", self, pixels=PIXELS, cells=CELLS)
 
 
 @dataclass
@@ -398,7 +408,7 @@ class StrokeConfig:
     amount: float = MISSING
 
     def __post_init__(self) -> None:
-        need(0 <= self.amount <= 1, "augment.amount", self.amount, "from 0 to 1")
+        _need_within("augment", self, amount=SHARE)
 
 
 @dataclass
@@ -412,7 +422,7 @@ class ErasingConfig:
     size: float = MISSING
 
     def __post_init__(self) -> None:
-        need(0 <= self.probability <= 1, "augment.probability", self.probability, "from 0 to 1")
+        _need_within("augment", self, probability=SHARE)
         need(0 < self.size <= 1, "augment.size", self.size, "above 0 and at most 1")
 
 
@@ -430,11 +440,8 @@ class HandwritingConfig(AffineConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        need(0 <= self.elastic_pixels <= 10, "augment.elastic_pixels", self.elastic_pixels, "from 0 to 10")
-        need(2 <= self.elastic_cells <= 28, "augment.elastic_cells", self.elastic_cells, "from 2 to 28")
-        need(0 <= self.stroke_amount <= 1, "augment.stroke_amount", self.stroke_amount, "from 0 to 1")
-        good = 0 <= self.erasing_probability <= 1
-        need(good, "augment.erasing_probability", self.erasing_probability, "from 0 to 1")
+        _need_within("augment", self, elastic_pixels=PIXELS, elastic_cells=CELLS)
+        _need_within("augment", self, stroke_amount=SHARE, erasing_probability=SHARE)
         need(0 < self.erasing_size <= 1, "augment.erasing_size", self.erasing_size, "above 0 and at most 1")
 
 

@@ -18,7 +18,7 @@ from inksweep.paths import RunDir
 from inksweep.runs import ENDED, FOREIGN, Run
 
 # Raise it when runs.py reads the same files into something else.
-FORMAT = 2
+FORMAT = 3
 # What a run is read from, as names in its folder; the first is there once it has ended.
 FILES = [str(path) for path in (RunDir(Path()).result, RunDir(Path()).config, RunDir(Path()).hydra)]
 # Some 3 KB each.

@@ -4,12 +4,16 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from inksweep.errors import InputError
+
+# How the name of a folder begins that `put_folder` is to put in its place, and how it calls the old one meanwhile.
+BUILDING = (".winner-", ".card-")
+ASIDE = ".old"
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,11 @@ class WinnerDir:
     def selection(self) -> Path:
         """How it was chosen, and from what."""
         return self.root / "selection.json"
+
+    @property
+    def exports(self) -> Path:
+        """What it was exported to, by format."""
+        return self.root / "export.json"
 
     @property
     def card(self) -> Path:
@@ -261,19 +270,44 @@ def _is_locked(file: IO[bytes]) -> bool | None:
 def put_folder(new: Path, old: Path) -> None:
     """Put the folder `new` in the place of `old`, which may exist.
 
-    A reader sees the old one, for an instant none, or the new one. If it fails, `old` is where it was.
+    A reader sees the old one, for an instant none, or the new one. If it fails, `old` is where it was; for a process
+    that is killed in that instant, `recover` puts it back.
+
+    Args:
+        new: hidden, beside `old`; its name begins with one of `BUILDING`.
+        old: where it is to be.
     """
     if not old.exists():
         new.replace(old)
         return
-    aside = new.with_name(f"{new.name}.old")
+    aside = new.with_name(f"{new.name}{ASIDE}")
     old.replace(aside)
     try:
         new.replace(old)
     except BaseException:
         aside.replace(old)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    # Under another name before it is taken apart: what is called `ASIDE` is always whole.
+    doomed = new.with_name(f"{new.name}.gone")
+    with suppress(OSError):
+        aside.replace(doomed)
+        shutil.rmtree(doomed)
+
+
+def recover(folder: Path) -> None:
+    """Put `folder` back if `put_folder` was killed after it had moved it aside and before the new one was in its place.
+
+    Call it before the leftovers of a killed process are cleared away, and under the lock that guards the folder's
+    place (for a winner, `SweepDir.winner_lock`): another process may be in the middle of `put_folder`. Does nothing if
+    `folder` is there, or nothing of it is left.
+
+    Args:
+        folder: the `old` of `put_folder`: a winner, or the card of a run. Looked for are its hidden siblings
+            `.winner-*.old` and `.card-*.old`, which are whole.
+    """
+    asides = [aside for name in BUILDING for aside in folder.parent.glob(f"{name}*{ASIDE}")]
+    if asides and not folder.exists():
+        max(asides, key=lambda aside: aside.stat().st_ctime_ns).replace(folder)  # renamed last
 
 
 @contextmanager

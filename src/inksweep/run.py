@@ -129,6 +129,7 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
 def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Reporter, told: Tracker) -> None:
     facts = outcome.facts
     outcome.objective_names, facts["seed"] = conf.objectives, conf.seed
+    facts["trained_on_validation"] = conf.data.train_on_all
     with outcome.timed("startup"):
         place = device.pick(conf.trainer.device.value)
         facts["threads"], facts["device"] = device.set_threads(conf.trainer.threads), device.describe(place)
@@ -164,7 +165,7 @@ def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Repo
         told.log(row)
         record.write_metrics(out, progress.rows)
         state = {"learner": learner.state(), "progress": vars(progress), "seconds": dict(outcome.seconds)}
-        checkpoint.save(out.checkpoint, state)
+        checkpoint.save(out.checkpoint, state | {"started": facts["started"]})
 
     name = type(learner.model).__name__
     counts = f"{facts['parameters']:,} parameters, {len(train_set):,} training images"
@@ -201,6 +202,8 @@ def _keep(
     save_model(out.model, learner.evaluated, conf, outcome.metrics)
     accuracies = "val/accuracy {val/accuracy:.2%}  test/accuracy {test/accuracy:.2%}".format(**outcome.metrics)
     log.info("%s  (weights of epoch %g) -> %s", accuracies, kept["epoch"], shown(out.model))
+    if conf.data.train_on_all:
+        log.info("val/accuracy is of pictures that it was trained on (data.train_on_all): it measures nothing")
 
 
 def _draw(out: RunDir, conf: Config) -> None:
@@ -255,6 +258,7 @@ def _restored(learner: Learner, out: RunDir, outcome: Outcome) -> Progress:
         outcome.seconds["total"] = sum(saved["seconds"].values())
         for phase, seconds in saved["seconds"].items():
             outcome.seconds[phase] = outcome.seconds.get(phase, 0.0) + seconds
+        outcome.facts["started"] = saved.get("started", outcome.facts["started"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{out.checkpoint}: does not fit this run ({error}); begin a new one") from error
     log.info("%s: going on after epoch %g", shown(out.root), progress.last("epoch"))

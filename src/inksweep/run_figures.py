@@ -45,7 +45,7 @@ def draw(run: RunDir, conf: Config) -> None:
 def learning_curve(run: RunDir, conf: Config) -> Figure:
     """Draw the evaluations, and which of them is the saved model, if there is one."""
     rows = runs.curve(run.root)
-    name = shown(run.root)
+    name = shown(run.root) + (", trained on validation too" if conf.data.train_on_all else "")
     kept = {name: kept_epoch(rows, conf)} if rows and run.model.is_file() else None
     return figures.learning_curves({name: rows}, kept)
 

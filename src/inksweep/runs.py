@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -38,6 +39,7 @@ LESS_IS_BETTER = re.compile(r"loss|error|seconds|parameters|latency|bytes")
 # What makes a folder a run, as names in it.
 OF_A_RUN = [str(path) for path in (RunDir(Path()).config, RunDir(Path()).result)]
 WINNER = SweepDir(Path()).winner.root.name
+FINALS = SweepDir(Path()).finals.root.name
 # Folders that hold no runs.
 SKIPPED = {WINNER, "figures", "tensorboard", "wandb", "mlruns"}
 # Settings that change nothing a run learns: where its files come from, and what is written besides.
@@ -68,7 +70,7 @@ class Run:
     started: float = math.nan
     # The rest of result.json: command, device, threads, git, versions, error.
     facts: dict[str, Any] = field(default_factory=dict)
-    # The sweep that it is a trial of.
+    # The sweep that it is a trial of; `night/finalists` for the final stage of one.
     study: str | None = None
 
     @property
@@ -81,25 +83,46 @@ class Run:
         """Return the objective's value, None if it is not known."""
         return None if self.objective is None else self.metrics.get(self.objective)
 
+    @property
+    def trained_on_validation(self) -> bool:
+        """Whether the validation pictures were among those it was trained on."""
+        # Its result says so; one that has none yet has only its settings.
+        said = self.facts.get("trained_on_validation", self.settings.get("data.train_on_all"))
+        return said is True
+
+    def is_judged_by(self, name: str) -> bool:
+        """Whether the metric `name` says how good it is: one on pictures that it was trained on does not."""
+        return not (self.trained_on_validation and (is_of_validation(name) or name == self.objective))
+
 
 def find(paths: Iterable[str | Path]) -> list[Path]:
     """Return the run directories that `paths` stand for, in their order; none twice, whatever links lead to it.
 
     Args:
         paths: each a run, a sweep, any folder above such, the `winner/` of a sweep, or a pattern (`multirun/*/3`). A
-            `winner/` is a copy of a trial: beside trials of its sweep it is left out.
+            `winner/` is a copy of a trial, and `finalists/` has the configurations of some trials once more: beside
+            trials of their sweep, and in a folder above them, they are left out.
 
     Raises:
         InputError: a path does not exist, or there is no run in any. Beside others a path may be without: a shell makes
             `multirun/night/*` the sweep's own files, too.
     """
     found: dict[str, Path] = {}  # by real path
-    empty = []
+    empty, named = [], []
     for path in paths:
         folders = [Path(path)] if Path(path).exists() else sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207  a pattern may be absolute
         if not folders:
             raise InputError(f"{path}: there is no such folder; give a run, a sweep or a folder above them")
-        runs = [run for folder in folders for run in _below(folder)]
+        named.append((path, folders))
+    # What a pattern finds: not a sweep and its final stage, but the trials and the final stage.
+    trials = {folder.absolute().parent for _, folders in named for folder in folders if is_run(folder)}
+    for path, folders in named:
+        runs = [
+            run
+            for folder in folders
+            if not (is_final_stage(folder) and folder.absolute().parent in trials)
+            for run in _below(folder)
+        ]
         if not runs:
             empty.append(path)
         for real, run in runs:
@@ -113,6 +136,12 @@ def find(paths: Iterable[str | Path]) -> list[Path]:
 def _is_copy(real: str) -> bool:
     """Whether a folder is the `winner/` in the sweep that it is of."""
     return real.endswith(f"{os.sep}{WINNER}") and is_winner(Path(real)) and is_sweep(Path(real).parent)
+
+
+def finalists(sweep: Path) -> list[Path]:
+    """Return the runs of a sweep's final stage; none if it has none."""
+    stage = SweepDir(sweep).finals.root
+    return [run for _, run in _below(stage)] if is_final_stage(stage) else []
 
 
 def _below(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -129,7 +158,7 @@ def _below(folder: Path) -> Iterator[tuple[str, Path]]:
             return
         # Links last: a folder is called by its own name, if it is found by that too.
         for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), _natural(entry.name))):
-            if entry.name in SKIPPED:
+            if entry.name in SKIPPED or (entry.name == FINALS and is_final_stage(Path(entry.path))):
                 continue
             inside = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}{os.sep}{entry.name}"
             if inside in seen or f"{real}{os.sep}".startswith(f"{inside}{os.sep}"):
@@ -165,6 +194,11 @@ def is_sweep(folder: Path) -> bool:
     return _is_file(SweepDir(folder).config) or _is_file(SweepDir(folder).summary)
 
 
+def is_final_stage(folder: Path) -> bool:
+    """Whether a folder is the `finalists/` of a sweep of ours."""
+    return folder.name == FINALS and is_sweep(folder) and is_sweep(folder.absolute().parent)
+
+
 def _is_file(path: Path | str) -> bool:
     # pathlib's raises in a folder that may not be entered
     return os.path.isfile(path)  # noqa: PTH113
@@ -181,14 +215,20 @@ def load(folders: Iterable[Path], known: Mapping[Path, Run] | None = None) -> li
     # Of all trials of a sweep the same.
     parents = [run.folder.parent for run in runs]
     directions = {parent: _direction(parent) for parent in set(parents) if is_sweep(parent)}
+    studies = {parent: _study(parent) for parent in directions}
     return [
         replace(
             run,
-            study=parent.name if parent in directions else None,
+            study=studies.get(parent),
             maximize=is_better_greater(run.objective or "") if (up := directions.get(parent)) is None else up,
         )
         for run, parent in zip(runs, parents, strict=True)
     ]
+
+
+def _study(sweep: Path) -> str:
+    """Return what to call a sweep; a final stage is called after its sweep."""
+    return f"{sweep.absolute().parent.name}/{sweep.name}" if is_final_stage(sweep) else sweep.name
 
 
 def _read(folder: Path) -> Run:
@@ -245,11 +285,31 @@ def _ended(run: Run, result: dict[str, Any]) -> Run:
     reason = result.get("reason")
     if isinstance(error, dict) and error.get("message"):
         reason = f"{reason or error.get('type')}: {str(error['message']).splitlines()[0]}"
-    known = ("metrics", "seconds", "parameters", "objective", "objectives", "status", "reason", "schema_version")
+    known = (
+        "metrics", "seconds", "parameters", "objective", "objectives", "status", "reason", "started", "schema_version",
+    )  # fmt: skip
     facts = {key: value for key, value in result.items() if key not in known}
     first = next(iter(named), None) or _first(run.settings.get("objective"))
     reason = None if reason is None else str(reason)
-    return replace(run, status=status, reason=reason, metrics=metrics, objective=first, facts=facts)
+    started = _moment(result.get("started"))
+    return replace(
+        run,
+        status=status,
+        reason=reason,
+        metrics=metrics,
+        objective=first,
+        facts=facts,
+        # Those of before have no such line, and a file that was copied has a date of its own.
+        started=run.started if started is None else started,
+    )
+
+
+def _moment(text: Any) -> float | None:
+    """Return a time in ISO 8601 as seconds since 1970; None if it is none. Without a zone it is of this place."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def curve(folder: Path) -> list[dict[str, float]]:
@@ -419,6 +479,11 @@ def visible(text: str) -> str:
 def _first(objective: Any) -> str | None:
     names = objective if isinstance(objective, list) else [objective]
     return str(names[0]) if names and names[0] else None
+
+
+def is_of_validation(name: str) -> bool:
+    """Whether a metric is measured on the validation pictures."""
+    return name.startswith("val/")
 
 
 def is_better_greater(name: str) -> bool:

@@ -123,15 +123,53 @@ def bootstrap_mean(
     Returns:
         The lower and the upper end.
     """
-    answers = np.asarray(correct)
-    seeds, pictures = answers.shape
+    return _middle(*_drawn([np.asarray(correct)], resamples, seed))
+
+
+def bootstrap_difference(
+    a: Sequence[npt.NDArray[np.bool_]] | npt.NDArray[np.bool_],
+    b: Sequence[npt.NDArray[np.bool_]] | npt.NDArray[np.bool_],
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the 95 % interval of the mean accuracy of `b` less that of `a`, two configurations of several seeds each.
+
+    As `bootstrap_mean`: the same pictures are drawn for both, the seeds of each apart. Unlike a test on the majority of
+    the seeds it knows that other seeds would have come out otherwise.
+
+    Args:
+        a: which answers of the one are right, (seeds, pictures).
+        b: the same of the other, which may have more or fewer seeds; the same column is the same picture.
+        resamples: how many draws.
+        seed: of the draws.
+
+    Returns:
+        The lower and the upper end.
+    """
+    of_a, of_b = _drawn([np.asarray(a), np.asarray(b)], resamples, seed)
+    return _middle(of_b - of_a)
+
+
+def _drawn(groups: Sequence[npt.NDArray[np.bool_]], resamples: int, seed: int) -> list[npt.NDArray[np.floating[Any]]]:
+    """Return the mean accuracy of each group of trainings, (seeds, pictures), in each draw, (resamples,)."""
+    pictures = groups[0].shape[1]
     # Pictures that the same seeds got right are alike, and nearly all were got right by all: a few kinds to draw.
-    kinds, counts = np.unique(answers, axis=1, return_counts=True)  # (seeds, kinds)
+    kinds, counts = np.unique(np.concatenate(groups), axis=1, return_counts=True)  # (seeds of all, kinds)
     generator = np.random.default_rng(seed)
     drawn_pictures = generator.multinomial(pictures, counts / pictures, size=resamples)  # (resamples, kinds)
-    drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (resamples, seeds)
-    right = (drawn_seeds @ kinds.astype(np.int64) * drawn_pictures).sum(axis=1)
-    low, high = np.quantile(right / (seeds * pictures), [0.025, 0.975])
+    means: list[npt.NDArray[np.floating[Any]]] = []
+    first = 0
+    for seeds in (len(group) for group in groups):
+        drawn_seeds = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)  # (resamples, seeds)
+        right = (drawn_seeds @ kinds[first : first + seeds].astype(np.int64) * drawn_pictures).sum(axis=1)
+        means.append(right / (seeds * pictures))
+        first += seeds
+    return means
+
+
+def _middle(drawn: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """Return between which values 95 % of the draws lie."""
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 
 

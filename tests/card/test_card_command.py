@@ -18,8 +18,9 @@ import torch
 from matplotlib.image import imread
 
 from conftest import REPOSITORY, compose_config, tiny
-from inksweep import checkpoint, classifier, cli, data, predictions
+from inksweep import checkpoint, classifier, cli, data, export, predictions, runs
 from inksweep.card import command, source
+from inksweep.config import Config
 from inksweep.errors import InputError
 from inksweep.models import Ensemble
 from inksweep.paths import put_folder
@@ -212,6 +213,9 @@ def test_a_single_run_gets_a_folder_and_stays_as_it_is(started: Path, no_picture
     before = content(run)
     for _ in range(2):
         cli.main(["card", str(run)])
+        (run / "card").rename(run / ".card-killed.old")  # between the two renames
+        (run / ".card-half").mkdir()
+        cli.main(["card", str(run)])
         after = content(run)
         assert {name: after[name] for name in before} == before
         assert {name for name in after if name not in before} == {
@@ -241,14 +245,64 @@ def test_an_ensemble_is_built_of_its_members(winner: Winner, prepared_root: Path
     assert card["accuracy"]["test"]["right"] == right
     assert about["metrics"]["test/accuracy"] == right / 150
     assert predictions.load(folder / "predictions.npz")["test"].correct.sum() == right
-    assert card["model"]["parameters"] == 2 * json.loads((folder / "result.json").read_text())["parameters"]
+    assert card["model"]["parameters"] == 2 * json.loads((NIGHT / "finalists/0/result.json").read_text())["parameters"]
     assert "2 MLPs with" in (folder / "README.md").read_text()
     # Whole by itself from now on.
-    temperature, weights = about["temperature"], content(folder)["model.pt"]
+    temperature, saved = about["temperature"], content(folder)
     shutil.rmtree(NIGHT / "finalists")
     cli.main(["card", str(folder), f"data.root={prepared_root}"])
-    assert content(folder)["model.pt"] == weights
+    assert {name: content(folder)[name] for name in ("model.pt", "result.json")} == {
+        name: saved[name] for name in ("model.pt", "result.json")
+    }
     assert facts(folder)["calibration"]["temperature"] == temperature
+    assert facts(folder)["training"] == card["training"]
+
+
+def test_runs_that_merely_have_the_names_of_its_members_are_not_taken_for_them(
+    winner: Winner, no_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = winner(**MEMBERS)
+    first, second = (NIGHT / path / "model.pt" for path in MEMBERS["members"])
+    own = first.read_bytes()
+    shutil.copyfile(second, first)
+    assert "is not the model that" in refusal(capsys, folder)
+    # Once made, it is not made again.
+    first.write_bytes(own)
+    cli.main(["card", str(folder)])
+    made = (folder / "model.pt").read_bytes()
+    shutil.copyfile(second, first)
+    cli.main(["card", str(folder)])
+    assert (folder / "model.pt").read_bytes() == made
+
+
+def test_an_ensemble_has_a_result_of_its_own(
+    winner: Winner, no_pictures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = ["python train.py seed=2", "python train.py seed=3"]
+    folder = winner(**MEMBERS, commands=commands)
+    members = [runs.read(NIGHT / path) for path in MEMBERS["members"]]
+    cli.main(["card", str(folder)])
+    about, found = checkpoint.load(folder / "model.pt"), runs.read(folder)
+    assert found.status == "completed"
+    assert {name: found.metrics[name] for name in about["metrics"]} == about["metrics"]
+    assert found.value == about["metrics"]["val/accuracy"]
+    for name in ("parameters", "seconds/train", "seconds/total"):
+        assert found.metrics[name] == pytest.approx(sum(member.metrics[name] for member in members), abs=1e-3)
+    assert (found.facts["ensemble"], found.facts["command"]) == (MEMBERS["members"], None)
+    assert found.facts["commands"] == commands
+    assert found.facts["versions"] == members[0].facts["versions"]
+    # Whoever measures or reads it agrees.
+    capsys.readouterr()
+    cli.main(["evaluate", str(folder)])
+    assert f"val/accuracy {found.value:.4f} on 100 images, recorded {found.value:.4f}" in capsys.readouterr().out
+    cli.main(["compare", str(folder), "--format", "json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["val/accuracy"], row["test/accuracy"]) == (found.value, about["metrics"]["test/accuracy"])
+    text = (folder / "README.md").read_text()
+    assert ", seeds 2, 3 |" in text
+    assert "| members | `finalists/0`, `finalists/1` |" in text
+    assert "| command |" not in text
+    assert "These commands give the same weights" in text
 
 
 def test_a_model_of_all_data_is_not_measured_on_what_it_has_seen(winner: Winner, no_pictures: None) -> None:
@@ -264,7 +318,53 @@ def test_a_model_of_all_data_is_not_measured_on_what_it_has_seen(winner: Winner,
     other = facts(NIGHT / "finalists" / "1" / "card")["calibration"]
     assert card["calibration"]["temperature"] == other["temperature"]
     assert card["calibration"]["val"] == other["val"]
-    assert card["calibration"]["fitted_on"] == "finalists/1"
+    assert card["calibration"]["fitted_on"] == ["finalists/1"]
+
+
+def test_an_ensemble_of_all_data_has_the_temperature_of_an_ensemble_that_has_not_seen_them(
+    winner: Winner, no_pictures: None
+) -> None:
+    members = MEMBERS["members"]
+    folder = winner(**MEMBERS, full_data=True, calibrate_on=members)
+    cli.main(["card", str(folder)])
+    shutil.move(folder, NIGHT / "all")
+    other = winner(**MEMBERS)
+    cli.main(["card", str(other)])
+    card = facts(NIGHT / "all")["calibration"]
+    assert card["temperature"] == pytest.approx(facts(other)["calibration"]["temperature"], rel=1e-6)
+    assert card["val"]["after"] == pytest.approx(facts(other)["calibration"]["val"]["after"], rel=1e-4)
+    assert card["fitted_on"] == members
+    text = (NIGHT / "all" / "README.md").read_text()
+    assert "fitted on the answers of 2 runs of the same configuration that had not seen them" in text
+    assert "This is that model." not in text
+
+
+@pytest.mark.parametrize("calibrate_on", ["finalists/1", ["finalists/1", "finalists/0"]])
+def test_a_model_of_all_data_keeps_its_temperature_when_the_other_runs_are_gone(
+    winner: Winner, prepared_root: Path, no_pictures: None, calibrate_on: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = winner(full_data=True, calibrate_on=calibrate_on)
+    cli.main(["card", str(folder)])
+    known, weights = facts(folder), content(folder)["model.pt"]
+    shutil.rmtree(NIGHT / "finalists" / "1")
+    for trials in (11, 12):  # and the search goes on, which changes nothing of the model
+        told = json.loads((folder / "selection.json").read_text())
+        (folder / "selection.json").write_text(json.dumps(told | {"trials": {"complete": trials}}))
+        cli.main(["card", str(folder)])
+        assert content(folder)["model.pt"] == weights
+        assert facts(folder)["calibration"] == known["calibration"] | {"kept": True}
+    assert "are those of the card before" in (folder / "README.md").read_text()
+    # Also without that card; its rows are not made up.
+    (folder / "card.json").unlink()
+    cli.main(["card", str(folder)])
+    assert facts(folder)["calibration"]["temperature"] == known["calibration"]["temperature"]
+    assert facts(folder)["calibration"]["val"] is None
+    text = (folder / "README.md").read_text()
+    assert "the temperature is that of the card before" in text
+    assert "No temperature was fitted" not in text
+    # Only what was never fitted is refused.
+    shutil.copyfile(NIGHT / "0" / "model.pt", folder / "model.pt")
+    assert "the temperature is to be fitted on that run" in refusal(capsys, folder)
 
 
 def test_a_run_on_all_data_without_another_gets_no_temperature(started: Path, no_pictures: None) -> None:
@@ -305,9 +405,10 @@ def test_a_folder_that_is_none_is_named(started: Path, winner: Winner, capsys: p
     ("changes", "file", "text", "line"),
     [
         ({}, "selection.json", "{", r"selection\.json: cannot be read"),
-        ({}, "selection.json", "[]", r"selection\.json: cannot be used \(it holds no keys\)"),
+        ({}, "selection.json", "[]", r"selection\.json: cannot be read \(it holds no keys\)"),
         ({"schema_version": 2}, None, None, r"selection\.json: of a kind not known here \(schema_version 2\)"),
         ({"members": None}, None, None, r"selection\.json: cannot be used \(it lacks members\)"),
+        ({"calibrate_on": 3}, None, None, r"selection\.json: cannot be used \(it lacks calibrate_on\)"),
         ({"stop_rule": {}}, None, None, r"selection\.json: cannot be used \(it lacks stop_rule\.metric\)"),
         ({"candidates": [{"trial": 1}]}, None, None, r"\(it lacks candidates\.searched_objective\)"),
         ({}, "result.json", "{", r"result\.json: cannot be read"),
@@ -382,7 +483,7 @@ def test_a_winner_that_changes_meanwhile_is_left_alone(
 def test_two_at_once_do_not_mix(winner: Winner, capsys: pytest.CaptureFixture[str]) -> None:
     folder = winner()
     with command.FileLock(NIGHT / ".card.lock"):
-        assert "another process is writing this card" in refusal(capsys, folder)
+        assert "another process writes its card or exports it" in refusal(capsys, folder)
 
 
 def test_what_a_killed_one_left_is_cleared_away(winner: Winner, no_pictures: None) -> None:
@@ -392,13 +493,13 @@ def test_what_a_killed_one_left_is_cleared_away(winner: Winner, no_pictures: Non
     assert leftovers(folder) == []
 
 
-def fake_export(folder: Path, formats: list[str], overrides: list[str]) -> dict[str, Any]:
+def fake_export(folder: Path, formats: list[str], conf: Config) -> dict[str, Any]:
     """Stands for the exporters: writes a file and says so, or lacks a package."""
     (name,) = formats
     if name == "onnx":
         raise InputError("inksweep export: onnx is not installed")
     assert "temperature" in checkpoint.load(folder / "model.pt")
-    assert Path(overrides[-1].removeprefix("data.root=")).is_absolute()
+    assert Path(conf.data.root).is_absolute()
     (folder / "model.pt2").write_bytes(b"exported")
     entry = {
         "file": "model.pt2",
@@ -407,14 +508,14 @@ def fake_export(folder: Path, formats: list[str], overrides: list[str]) -> dict[
         "checked": {"pictures": 150, "same_class": 150, "largest_difference": 3e-7},
         "latency_ms": {"batch_1": {"torch.export": 0.25, "torch": 0.5, "threads": 1, "repetitions": 300}},
     }
-    (folder / "export.json").write_text(json.dumps({name: entry}))
+    export.record(folder, {name: entry})
     return {name: entry}
 
 
 def test_exports_are_made_of_the_finished_model_and_what_cannot_be_is_a_warning(
     winner: Winner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, no_pictures: None
 ) -> None:
-    monkeypatch.setattr(command.export, "export", fake_export)
+    monkeypatch.setattr(export, "make", fake_export)
     folder = winner(export=["torch-export", "onnx"])
     cli.main(["card", str(folder)])
     assert (folder / "model.pt2").read_bytes() == b"exported"
@@ -430,11 +531,11 @@ def test_an_export_is_made_again_only_where_it_is_of_another_model(
 ) -> None:
     made: list[str] = []
 
-    def export(folder: Path, formats: list[str], overrides: list[str]) -> dict[str, Any]:
+    def make(folder: Path, formats: list[str], conf: Config) -> dict[str, Any]:
         made.append(*formats)
-        return fake_export(folder, formats, overrides)
+        return fake_export(folder, formats, conf)
 
-    monkeypatch.setattr(command.export, "export", export)
+    monkeypatch.setattr(export, "make", make)
     folder = winner()
     # By hand, before there was a temperature.
     (folder / "model.pt2").write_bytes(b"old")
@@ -449,13 +550,52 @@ def test_an_export_is_made_again_only_where_it_is_of_another_model(
 def test_an_export_of_another_model_that_cannot_be_made_again_is_removed(
     winner: Winner, monkeypatch: pytest.MonkeyPatch, no_pictures: None
 ) -> None:
-    monkeypatch.setattr(command.export, "export", fake_export)
+    monkeypatch.setattr(export, "make", fake_export)
     folder = winner()
     (folder / "model.onnx").write_bytes(b"old")
-    (folder / "export.json").write_text(json.dumps({"onnx": {"file": "model.onnx", "model_sha256": "old"}}))
+    others = {"torch-export": {"file": "/elsewhere/digits.pt2"}}
+    stale = {"onnx": {"file": "model.onnx", "model_sha256": "old"}}
+    (folder / "export.json").write_text(json.dumps(others | stale))
     cli.main(["card", str(folder)])
     assert not (folder / "model.onnx").exists()
+    assert json.loads((folder / "export.json").read_text()) == others
     assert "not exported" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("file", ["../../digits.onnx", "{base}/digits.onnx", "../winner/model.onnx", "metrics.csv", 3])
+def test_a_file_that_was_exported_elsewhere_is_not_the_winners(
+    winner: Winner, started: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None, file: object
+) -> None:
+    monkeypatch.setattr(export, "make", lambda *_: pytest.fail("nothing is to be exported"))
+    folder = winner()
+    elsewhere = [started / "digits.onnx", folder / "model.onnx", folder.parent.parent / "digits.onnx"]
+    for path in elsewhere:
+        path.write_bytes(b"theirs")
+    file = file.format(base=started) if isinstance(file, str) else file
+    told = {"onnx": {"file": file, "model_sha256": "old"}}
+    (folder / "export.json").write_text(json.dumps(told))
+    before = (folder / "metrics.csv").read_bytes()
+    cli.main(["card", str(folder)])
+    assert all(path.read_bytes() == b"theirs" for path in elsewhere)
+    assert (folder / "metrics.csv").read_bytes() == before
+    assert json.loads((folder / "export.json").read_text()) == told
+    assert facts(folder)["exports"] == {}
+
+
+def test_a_winner_is_not_exported_while_its_card_is_written(
+    winner: Winner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = winner()
+    said: list[str] = []
+
+    def typed_meanwhile(*_: object) -> None:
+        with pytest.raises(InputError) as refused:
+            export.export(folder, ["torch-export"])
+        said.append(str(refused.value))
+
+    monkeypatch.setattr(command.pictures, "draw", typed_meanwhile)
+    cli.main(["card", str(folder)])
+    assert said == ["multirun/night/winner: another process writes its card or exports it; wait for it or stop it"]
 
 
 def test_a_winner_without_a_selection_says_so(winner: Winner, prepared_root: Path, no_pictures: None) -> None:
@@ -497,3 +637,55 @@ def test_settings_are_those_of_the_run_wherever_it_is_typed(
     folder = winner().absolute()
     monkeypatch.chdir(started.parent)
     assert source.find(folder, []).shown == "multirun/night/winner"
+
+
+@pytest.mark.parametrize("words", [["card"], ["evaluate"], ["export", "--format", "torch-export"]])
+def test_a_relative_data_root_of_a_winner_is_that_of_its_run(
+    winner: Winner,
+    started: Path,
+    prepared_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_pictures: None,
+    words: list[str],
+) -> None:
+    (started / "digits").symlink_to(prepared_root)
+    for config in (NIGHT / "0").rglob("config.yaml"):
+        config.write_text(config.read_text().replace(f"root: {prepared_root}", "root: digits"))
+        assert "root: digits" in config.read_text()
+    folder = winner().absolute()
+    monkeypatch.setattr(export, "make", lambda folder, formats, conf, out: (_ for _ in ()).throw(Found(conf.data.root)))
+    monkeypatch.chdir(started.parent)
+    command, *options = words
+    if command == "export":
+        with pytest.raises(Found, match=str(started / "digits")):
+            cli.main([command, str(folder), *options])
+    else:
+        cli.main([command, str(folder), *options])
+
+
+class Found(Exception):
+    """What was to be found out."""
+
+
+@pytest.mark.parametrize("typed", ["card", "evaluate", "export"])
+@pytest.mark.parametrize("word", ["a=[1", "data.root=${", "data=[1]", "nonsense", "=3", "a.b.c=1"])
+def test_a_word_that_cannot_be_read_is_one_line(
+    winner: Winner, capsys: pytest.CaptureFixture[str], typed: str, word: str
+) -> None:
+    folder = winner()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main([typed, str(folder), word])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.count("\n") == 1
+    assert word.partition(".")[0].partition("=")[0] in said
+
+
+def test_a_winner_that_a_killed_process_moved_aside_is_put_back(winner: Winner, no_pictures: None) -> None:
+    folder = winner()
+    before = content(folder)
+    folder.rename(NIGHT / ".card-abc.old")
+    cli.main(["card", str(folder)])
+    assert content(folder)["result.json"] == before["result.json"]
+    assert leftovers(folder) == []

@@ -55,15 +55,15 @@ CARD: dict[str, Any] = {
         "temperature": 1.25,
         "fitted": True,
         "fitted_on": None,
+        "kept": False,
         "val": {"before": BINS, "after": BINS},
         "test": {"before": BINS, "after": BINS},
     },
     "training": {
         "commands": ["python train.py model=cnn trainer.threads=1"],
-        "command": "python train.py model=cnn",
         "seconds": 150.0,
         "started": "2026-01-02 03:04 UTC",
-        "seed": 1,
+        "seeds": [1],
         "threads": 1,
         "device": "cpu (x86_64)",
         "git": {"sha": "abc", "dirty": True},
@@ -178,20 +178,81 @@ def test_seeds_make_a_table_and_show_the_luck() -> None:
     assert "The best 2 configurations were trained again on 3 fresh seeds each" in said
     assert "| trial 7, **chosen** | 99.50% | 99.41% ± 0.04 | 99.21% to 99.58% | - |" in said
     assert "| trial 2 | 99.48% | 99.39% ± 0.03 | - | 0.41 |" in said
-    assert "the search saw 99.50%, the fresh seeds are 0.09 points worse on average. That much of it was luck." in said
+    assert "the search saw 99.50%, the fresh seeds are on average 0.09 points worse. That much of it was luck." in said
     assert "Of trial 2, 1 training did not complete." in said
     assert "partly luck" not in said
+
+
+def test_a_difference_stands_beside_its_interval_and_p_is_not_taken_for_it() -> None:
+    difference = {"mean": -0.0002, "interval": [-0.0011, 0.0006]}
+    candidates = [CANDIDATES[0] | {"difference": None}, CANDIDATES[1] | {"difference": difference, "diverged": 1}]
+    said = written(selection__candidates=candidates, selection__rule="seeds")
+    assert "| 95% interval | difference to the first | p |" in said
+    assert "| 99.21% to 99.58% | - | - |" in said
+    assert "| -0.02 points (-0.11 to +0.06) | 0.41 |" in said
+    assert "it knows the chance in these pictures only, not that between seeds" in said
+    assert "Of trial 2, 1 training did not complete, since 1 diverged." in said
+    assert "difference to the first" not in written(selection__candidates=CANDIDATES, selection__rule="seeds")
+
+
+def test_one_fresh_seed_is_no_plural() -> None:
+    one = [CANDIDATES[0] | {"runs": [{}]}]
+    said = written(selection__candidates=one, selection__rule="seeds")
+    assert "trained again on 1 fresh seed." in said
+    assert "mean of 1 seed ± std" in said
+    assert "the fresh seed is 0.09 points worse" in said
+
+
+def test_a_training_on_all_data_says_what_was_replaced() -> None:
+    said = written(selection__full_data=True)
+    assert "with the same settings, on all 55,000 training pictures" in said
+    assert "This is that model." in said
+    assert "was not measured" not in said
+    replaced = {"trainer.keep": "last", "trainer.patience": None}
+    said = written(selection__full_data=True, selection__retrained_with=replaced)
+    assert "with the same settings but for `trainer.keep=last`, `trainer.patience=null`, on all 55,000" in said
+    assert "What a training of that length is worth was not measured on the validation split." in said
+    said = written(selection__full_data=True, selection__members=["finalists/3", "finalists/4"])
+    assert "trained again, on 2 seeds, with the same settings, on all" in said
+    assert "This is that model." not in said
+
+
+@pytest.mark.parametrize(
+    ("runs", "line"),
+    [
+        (["finalists/0"], "the answers of a run of the same configuration that had not seen them (`finalists/0`); the "
+         "validation rows are its."),
+        (["a", "b"], "the answers of 2 runs of the same configuration that had not seen them (`a`, `b`); the "
+         "validation rows are theirs."),
+    ],
+)  # fmt: skip
+def test_a_temperature_of_other_runs_names_them(runs: list[str], line: str) -> None:
+    assert line in written(calibration__fitted_on=runs)
+    assert "card before" not in written(calibration__fitted_on=runs)
+    assert "are those of the card before." in written(calibration__fitted_on=runs, calibration__kept=True)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "line"), [([1], "1 thread, seed 1 |"), ([2, 3], "1 thread, seeds 2, 3 |"), ([], "1 thread |")]
+)
+def test_the_seeds_are_those_of_all_trainings(seeds: list[int], line: str) -> None:
+    assert line in written(training__seeds=seeds)
+
+
+def test_one_command_is_no_plural() -> None:
+    assert "This command gives the same weights again" in written()
+    assert "These commands give the same weights again" in written(training__commands=["python a", "python b"])
 
 
 def test_no_luck_is_claimed_where_the_seeds_are_better_also_of_a_loss() -> None:
     better = [CANDIDATES[0] | {"searched_objective": 0.9940}]
     said = written(selection__candidates=better, selection__rule="seeds")
-    assert "0.01 points better on average: this one was not flattered" in said
+    assert "are on average 0.01 points better: this one was not flattered" in said
     loss = {"name": "val/loss", "direction": "minimize"}
     lucky = [CANDIDATES[0] | {"searched_objective": 0.020, "mean": 0.025, "std": 0.001, "interval": None}]
     said = written(selection__candidates=lucky, selection__rule="seeds", selection__objective=loss)
     assert "ranked them by the least val/loss" in said
-    assert "the search saw 0.02, the fresh seeds are 0.005 worse on average" in said
+    assert "the search saw 0.02, the fresh seeds are on average 0.005 worse" in said
 
 
 def test_corrected_labels_say_whom_they_leave_out() -> None:

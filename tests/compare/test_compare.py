@@ -712,3 +712,70 @@ def test_a_setting_that_no_row_shown_has_takes_no_room(place: Path, capsys: pyte
     assert "hidden" not in say("runs", "--top", "1", capsys=capsys)
     assert "hidden" in say("runs", "--top", "1", "--columns", "run,model.hidden", capsys=capsys)
     assert "model.hidden" in rows("runs", "--top", "1", capsys=capsys)[0]
+
+
+@pytest.fixture
+def finals(sweep: Path) -> Path:
+    """The final stage of the sweep: two configurations on two seeds each, then the better one on all data."""
+    for number in range(6):
+        lr, seed, full = (0.1, 0.05, 0.1)[number // 2], 7 + number % 2, number > 3
+        folder = make(sweep / "finalists" / str(number), accuracy=0.95 + number / 1000, lr=lr, seed=seed,
+                      data={"train_on_all": full})  # fmt: skip
+        (folder / "result.json").write_text(json.dumps(result(folder) | {"trained_on_validation": full}))
+    (sweep / "finalists" / "summary.json").write_text(json.dumps({"direction": "maximize"}))
+    return sweep / "finalists"
+
+
+ON_ALL = "2 runs trained on the validation pictures (data.train_on_all): their val/... measure nothing"
+
+
+def test_a_sweep_is_its_trials_and_says_where_its_final_stage_is(
+    finals: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hint = "not in here: 6 runs of the final stage (inksweep compare multirun/night/finalists --group-by config)"
+    everything = [str(path.relative_to(Path.cwd())) for path in finals.parent.iterdir()]
+    for words in (["multirun/night"], ["multirun"], everything, ["multirun", "--where", "status=completed"]):
+        said = say(*words, capsys=capsys)
+        assert hint in said.splitlines()
+        assert "★ 9: best of the completed runs" in said
+        assert ON_ALL not in said
+    assert sorted(names("multirun", capsys=capsys)) == list("0123456789")
+    for words in (["multirun/night/3", "multirun/night/4"], ["multirun/night/finalists"],
+                  ["multirun/night", "multirun/night/finalists"]):  # fmt: skip
+        assert "not in here" not in say(*words, capsys=capsys)
+    of = [row["study"] for row in rows("multirun/night/finalists/1", "--columns", "study", capsys=capsys)]
+    assert of == ["night/finalists"]
+
+
+def test_who_trained_on_validation_is_never_best_and_stands_behind(
+    finals: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = "multirun/night/finalists"
+    said = say(folder, capsys=capsys)
+    assert "★ 3: best of the completed runs" in said
+    assert ON_ALL in said.splitlines()
+    assert names(folder, capsys=capsys) == ["3", "2", "1", "0", "5", "4"]
+    assert names(folder, "--sort", "val/accuracy:asc", capsys=capsys) == ["0", "1", "2", "3", "4", "5"]
+    assert names(folder, "--sort", "val/loss", capsys=capsys) == ["3", "2", "1", "0", "5", "4"]
+    assert names(folder, "--sort", "test/accuracy", capsys=capsys)[:2] == ["5", "4"]
+    alone = say(f"{folder}/4", f"{folder}/5", capsys=capsys)
+    assert "★" not in alone
+    assert ON_ALL in alone
+    assert "1 run trained on the validation pictures (data.train_on_all): its val/... measure nothing" in say(
+        f"{folder}/0", f"{folder}/4", capsys=capsys
+    )
+
+
+def test_in_groups_they_are_in_no_mean_of_validation(finals: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = "multirun/night/finalists"
+    by_config = rows(folder, "--group-by", "config", capsys=capsys)
+    assert [(row["data.train_on_all"], row["n"], row["best"]) for row in by_config] == [
+        ("false", "2", "true"), ("false", "2", "false"), ("true", "2", "false"),
+    ]  # fmt: skip
+    assert [row["val/accuracy mean"] != "" for row in by_config] == [True, True, False]
+    assert float(by_config[2]["test/accuracy mean"]) == pytest.approx(0.9555)
+    # Of the others in the same group.
+    (by_model,) = rows(folder, "--group-by", "model", capsys=capsys)
+    assert (by_model["n"], by_model["val/accuracy n"]) == ("6", "4")
+    assert float(by_model["val/accuracy mean"]) == pytest.approx(0.9515)
+    assert f"{ON_ALL} and are in no mean" in say(folder, "--group-by", "model", capsys=capsys).splitlines()

@@ -676,3 +676,33 @@ def test_it_loads_neither_torch_nor_hydra_nor_matplotlib(real: tuple[Path, Path]
     assert started.returncode == 0
     assert "▀".encode() in drawn
     assert not {"torch", "hydra", "omegaconf", "optuna", "matplotlib"} & set(modules.decode().split())
+
+
+def test_who_trained_on_validation_gets_no_verdict_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    a, b = make(tmp_path / "a", A), make(tmp_path / "b", B, trained_on_validation=True)
+    for found, who in ((difference.compare(a, b), "B"), (difference.compare(b, a), "A")):
+        assert found.notes == [f"{who} trained on the validation pictures (data.train_on_all): no verdict by val/..."]
+        better = {metric.name: metric.better for metric in found.metrics if metric.difference}
+        assert better["val/accuracy"] is None
+        assert found.tests["val"] == f"{who} trained on these pictures (data.train_on_all)"
+        assert isinstance(found.tests["test"], Paired)
+        said = text(found)
+        assert f"val: no test: {who} trained on these pictures" in said
+        assert f"no verdict by validation: {who} trained on these pictures (data.train_on_all)" in said
+    assert "val/accuracy" in {metric.name for metric in found.metrics if metric.difference}
+    # Not where they disagree on test.
+    shown = text(difference.compare(a, b)), text(difference.compare(a, b, "val"))
+    assert [said.count("no verdict by validation") for said in shown] == [1, 2]
+    both = difference.compare(b, make(tmp_path / "c", A, trained_on_validation=True))
+    assert both.notes[0].startswith("A and B trained on the validation pictures")
+
+
+def test_an_ensemble_is_read_as_any_other(tmp_path: Path) -> None:
+    # As a card leaves it: answers and metrics of the ensemble, the evaluations of one of its models.
+    a = make(tmp_path / "a", A)
+    b = make(tmp_path / "b", B, ensemble=["finalists/0", "finalists/1", "finalists/2"], parameters=3000)
+    found = difference.compare(a, b)
+    assert found.notes == ["B: is an ensemble of 3 models; the curve is that of one of them"]
+    RunDir(b).metrics.unlink()
+    assert difference.compare(a, b).notes == []

@@ -112,7 +112,7 @@ def test_settings_that_were_broken_by_hand_are_unknown(tmp_path, harm, unreadabl
     made.folder(0, {})
     found = facts.read(tmp_path)
     assert found.unreadable == unreadable
-    assert found.winner.command == "python app.py" if "command" in harm else found.winner.command
+    assert found.winner.commands == (["python app.py"] if "command" in harm else found.winner.commands)
     assert (found.n_trials, found.target is not None) == (
         None if "n_trials" in harm else 5,
         harm.get("target") == {"metric": 5, "value": "0.98"},
@@ -169,7 +169,7 @@ def test_the_winner_has_its_confusion_matrix_and_the_command_that_trains_it_agai
     made.answers(0, [0, 1, 2, 2], [0, 2, 2, 2])
     winner = facts.read(tmp_path).winner
     assert winner.confusion == [[1, 0, 0], [0, 0, 1], [0, 0, 2]]
-    assert winner.command == "python train.py model=cnn"
+    assert winner.commands == ["python train.py model=cnn"]
     assert winner.folder == folder
 
 

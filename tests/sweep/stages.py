@@ -16,7 +16,7 @@ from inksweep.paths import RunDir, SweepDir
 from inksweep.predictions import Predictions
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.finals import Configurations, Finals, FinalsSampler, Training
-from inksweep.sweep.marks import FINAL, METRICS, OWNER
+from inksweep.sweep.marks import FINAL, METRICS, OWNER, REASON
 from inksweep.sweep.settings import WinnerConf
 
 # Which answers of a run are right: to the validation pictures, to the test pictures.
@@ -66,8 +66,11 @@ def finals(sweep: SweepDir, study: Study, conf: WinnerConf) -> Finals:
     return found
 
 
-def train(final: Finals, answers: Callable[[Training], Answers | None], *, most: int = 100) -> list[Training]:
-    """Train what is missing, one after the other; a training without answers fails. Return what was trained."""
+def train(final: Finals, answers: Callable[[Training], Answers | str | None], *, most: int = 100) -> list[Training]:
+    """Train what is missing, one after the other; without answers it fails, or, said so, diverges.
+
+    Return what was trained.
+    """
     trained: list[Training] = []
     while final.missing() and len(trained) < most:
         trial = final.study.ask()
@@ -79,6 +82,9 @@ def train(final: Finals, answers: Callable[[Training], Answers | None], *, most:
         given = answers(training)
         if given is None:
             final.study.tell(trial, state=TrialState.FAIL)
+        elif isinstance(given, str):
+            trial.set_user_attr(REASON, given)
+            final.study.tell(trial, state=TrialState.PRUNED)
         else:
             told(final.study, trial, leave(final.sweep.finals.trial(trial.number), *given))
     return trained

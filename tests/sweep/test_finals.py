@@ -19,7 +19,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from inksweep import trial
-from inksweep.errors import one_line_errors
+from inksweep.errors import Diverged, one_line_errors
 
 @hydra.main(config_path="conf", config_name="config")
 def main(cfg):
@@ -35,7 +35,10 @@ def main(cfg):
         if trial.should_stop():
             return None
     if stage == "finalists" and Path("broken").exists():
-        raise ValueError("this is why")
+        if f"{cfg.x}:{cfg.seed}" in (Path("broken").read_text() or f"{cfg.x}:{cfg.seed}"):
+            raise ValueError("this is why")
+    if cfg.data.train_on_all and Path("diverges").exists():
+        raise Diverged("the loss is nan")
     # In the search more is better; on further seeds x=2 is the best, and seeds differ by hundredths.
     luck = 0.0 if stage == "night" else {3: -0.3, 1: -0.05}.get(cfg.x, 0.0)
     value = 0.5 + cfg.x / 10 + luck + cfg.seed % 7 / 100
@@ -44,7 +47,7 @@ def main(cfg):
     result = {
         "status": "completed", "schema_version": 1, "objective": {"name": "val/accuracy", "value": value},
         "metrics": {"val/accuracy": value, "test/accuracy": 1 - value}, "seed": cfg.seed, "threads": 1,
-        "command": f"python app.py x={cfg.x} seed={cfg.seed}", "versions": {},
+        "command": f"python app.py x={cfg.x} seed={cfg.seed}",
     }
     (out / "result.json").write_text(json.dumps(result))
     return value
@@ -67,7 +70,6 @@ hydra:
     params: {x: "range(0,4)"}
     enqueue: [{x: 0}, {x: 1}, {x: 2}, {x: 3}]
     report: false
-    winner: {card: false}
 """
 SLOTS = "hydra/launcher=slots"
 SEEDS = ["hydra.sweeper.winner.top_k=3", "hydra.sweeper.winner.seeds=2"]
@@ -125,6 +127,9 @@ def test_the_best_are_trained_again_and_ranked_by_their_mean(app: App) -> None:
     assert "| 2 | 0.71 | 0.725 |" in card
     assert "trainer.threads=1" in card
 
+    assert app.summary()["final_stage"] == {"missing": 0, "done": 6, "state": "ended"}
+    assert app.summary()["stop_reason"] == "n_trials"
+
     # The same command trains nothing more, and leaves the winner alone with all that was added to it.
     (app.sweep / "winner/mine.onnx").touch()
     ran, before = app.ran(), fingerprint(app.sweep / "winner")
@@ -136,6 +141,7 @@ def test_a_finished_sweep_may_be_given_seeds_and_then_more(app: App) -> None:
     ok(app)
     assert selection(app)["rule"] == "search"
     assert selection(app)["model"] == {"path": "3", "seed": 1}
+    assert app.summary()["final_stage"] is None
     ok(app, "hydra.sweeper.winner.top_k=2", "hydra.sweeper.winner.seeds=1")
     assert finals(app) == ["3:2", "2:2"]
     ok(app, "hydra.sweeper.winner.top_k=2", "hydra.sweeper.winner.seeds=2")
@@ -153,6 +159,7 @@ def test_killed_half_way_it_goes_on_with_what_is_missing(app: App) -> None:
         wait_for(lambda: len(list((app.sweep / "finalists").glob("[01]/result.json"))) == 2)
         # The winner of the search is there already.
         assert selection(app)["rule"] == "search"
+        assert app.summary()["final_stage"] == {"missing": 6, "done": 0, "state": "running"}
         process.kill()
     assert app.leaves_nothing()
     (app.root / "slow").unlink()
@@ -173,9 +180,75 @@ def test_ctrl_c_keeps_the_winner_of_the_search_and_the_same_command_goes_on(app:
         wait_for(lambda: process.poll() is not None)
         assert process.returncode == 130
     assert selection(app)["rule"] == "search"
+    assert app.summary()["final_stage"] == {"missing": 4, "done": 2, "state": "interrupted"}
     (app.root / "slow").unlink()
     ok(app, *SEEDS)
     assert sorted(finals(app)[3:]) == ["1:2", "1:3", "2:2", "2:3"]
+
+
+def test_ctrl_c_in_a_later_final_stage_keeps_the_winner_of_the_one_before(app: App) -> None:
+    ok(app, *SEEDS)
+    (app.root / "slow").touch()
+    before = fingerprint(app.sweep / "winner")
+    with app.started(SEEDS[0], "hydra.sweeper.winner.seeds=3") as process:
+        wait_for(lambda: len(finals(app)) == 7)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)[0]
+    assert "winner: that of the final stage before stays" in said
+    assert fingerprint(app.sweep / "winner") == before
+
+
+def test_the_time_of_a_start_is_that_of_search_and_final_stage(app: App) -> None:
+    code = (app.root / "app.py").read_text()
+    slowly = "time.sleep(0.4 * (stage == 'finalists'))\n    trial.report"
+    (app.root / "app.py").write_text(code.replace("trial.report", slowly, 1))
+    # After a search that was cut off there is no final stage.
+    said = ok(app, *SEEDS, "hydra.sweeper.timeout_s=1e-6")
+    assert "the final stage comes when the search is done; the same command goes on" in said
+    assert app.summary()["stop_reason"] == "timeout"
+    ok(app)
+
+    # If that is cut off, the winner is that of the search until it is done.
+    said = ok(app, *SEEDS, "hydra.sweeper.timeout_s=0.7")
+    assert "0.7 s are over (hydra.sweeper.timeout_s)" in said
+    assert "the final stage is not done; the same command goes on with it" in said
+    begun = len(finals(app))
+    assert 0 < begun < 6
+    assert (selection(app)["rule"], selection(app)["trial"]) == ("search", 3)
+    assert app.summary()["final_stage"]["state"] == "interrupted"
+    ok(app, *SEEDS, "hydra.sweeper.timeout_s=60")
+    assert len(finals(app)) == 6
+    assert (selection(app)["rule"], selection(app)["trial"]) == ("seeds", 2)
+
+
+def test_what_cannot_begin_leaves_the_winner_of_the_search(app: App) -> None:
+    app.sweep.mkdir()
+    (app.sweep / "finalists").touch()
+    failed = app.run(*SEEDS)
+    assert failed.returncode == 2, failed.stderr
+    assert failed.stderr.startswith(f"error: {app.sweep}/finalists: File exists")
+    assert "winner: trial 3" in failed.stdout
+    assert selection(app)["rule"] == "search"
+
+
+def test_one_failure_within_the_budget_is_tried_again_by_the_next_start(app: App) -> None:
+    # Of six trainings a third is two.
+    (app.root / "broken").write_text("2:2 3:3")
+    said = ok(app, *SEEDS, "hydra.sweeper.max_failure_rate=0.34")
+    assert "final stage: trial 2, seed 2 failed; the same command tries it again" in said
+    assert [(one["trial"], one["lost"]) for one in selection(app)["candidates"]] == [(2, 1), (1, 0), (3, 1)]
+    assert app.summary()["final_stage"] == {"missing": 2, "done": 4, "state": "ended"}
+
+
+def test_what_another_search_had_trained_is_not_reused(app: App) -> None:
+    ok(app, *SEEDS)
+    with (app.root / "conf/config.yaml").open("a") as file:
+        file.write("another: 1\n")
+    said = ok(app, *SEEDS, "hydra.sweeper.on_mismatch=continue")
+    assert "6 trainings are missing" in said
+    assert finals(app)[6:] == ["3:2", "3:3", "2:2", "2:3", "1:2", "1:3"]
+    assert [run["path"] for run in selection(app)["candidates"][0]["runs"]] == ["finalists/8", "finalists/9"]
 
 
 def test_two_processes_share_the_final_stage(app: App) -> None:
@@ -192,15 +265,30 @@ def test_two_processes_share_the_final_stage(app: App) -> None:
 
 
 def test_with_full_data_the_chosen_one_is_trained_on_all(app: App) -> None:
-    ok(app, *SEEDS, "hydra.sweeper.winner.full_data=true", "hydra.sweeper.winner.ensemble=2")
+    said = ok(app, *SEEDS, "hydra.sweeper.winner.full_data=true", "hydra.sweeper.winner.ensemble=2")
     assert finals(app)[6:] == ["2:2:full", "2:3:full"]
     found = selection(app)
     assert (found["full_data"], found["model"]) == (True, {"path": "finalists/6", "seed": 2})
-    assert (found["calibrate_on"], found["members"]) == ("finalists/3", ["finalists/6", "finalists/7"])
+    assert found["members"] == ["finalists/6", "finalists/7"]
+    assert found["calibrate_on"] == ["finalists/3", "finalists/2"]
+    assert found["retrained_with"] == {"trainer.keep": "last", "trainer.patience": None}
+    line = (
+        "trained with trainer.keep=last, trainer.patience=null, where trial 2 had trainer.keep=best, trainer.patience=3"
+    )
+    assert line in said
     assert found["commands"] == [f"python app.py x=2 seed={seed} trainer.threads=1" for seed in (2, 3)]
     job = (app.sweep / "finalists/6/.hydra/overrides.yaml").read_text()
     for word in ("data.train_on_all=true", "trainer.keep=last", "trainer.patience=null", "seed=2"):
         assert f"- {word}\n" in job
+
+
+def test_if_the_training_on_all_data_diverges_the_winner_is_not_of_all_data(app: App) -> None:
+    (app.root / "diverges").touch()
+    said = ok(app, *SEEDS, "hydra.sweeper.winner.full_data=true")
+    line = "full_data=true: the winner is not of all data (trial 2, seed 2, all data: pruned (diverged))"
+    assert line in said
+    assert (selection(app)["full_data"], selection(app)["model"]["path"]) == (False, "finalists/3")
+    assert selection(app)["retrained_with"] == {}
 
 
 def test_more_candidates_than_there_are_is_said(app: App) -> None:
@@ -239,6 +327,10 @@ def test_the_stop_rule_and_its_looks_are_told(app: App) -> None:
     # x = 0, 1, 2: each the best so far, and compared.
     rule = {"metric": "val/accuracy", "value": 0.65, "looks": 3, "reached": True}
     assert (selection(app)["stop_rule"], finals(app)) == (rule, ["2:2"])
+    # A later start without one looks at nothing more; what was looked at was.
+    ok(app, "hydra.sweeper.target=null", "hydra.sweeper.winner.seeds=1")
+    assert selection(app)["trials"]["complete"] == 4
+    assert selection(app)["stop_rule"] == {**rule, "looks": 4}
 
 
 @pytest.mark.parametrize(
@@ -246,6 +338,7 @@ def test_the_stop_rule_and_its_looks_are_told(app: App) -> None:
     [
         (["hydra.sweeper.winner.seed_key=sed"], "error: hydra.sweeper.winner.seed_key=sed: the app's config has no"),
         (["hydra.sweeper.winner.full_data=true", "~data"], "error: hydra.sweeper.winner.full_data=true: "),
+        (["data.train_on_all=true"], "error: data.train_on_all=true: a sweep ranks by the validation pictures"),
         (["hydra.sweeper.winner.top=1"], "error: hydra.sweeper.winner.top: Key 'top' not in 'WinnerConf'"),
     ],
 )
@@ -259,6 +352,11 @@ def test_what_cannot_be_is_one_line_before_any_trial(app: App, words: list[str],
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
+        (
+            {"ensemble": 2, "card": False},
+            "card=False: must be true with hydra.sweeper.winner.ensemble=2, which is made",
+        ),
+        ({"export": ["onnx"], "card": False}, r"card=False: must be true with hydra.sweeper.winner.export=\['onnx'\]"),
         ({"top_k": 0}, "top_k=0: must be at least 1"),
         ({"seeds": -1}, "seeds=-1: must be at least 0"),
         ({"ensemble": 0}, "ensemble=0: must be at least 1"),

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from inksweep import trial
 from inksweep.errors import Diverged
 from inksweep.sweep import watch
-from inksweep.sweep.marks import METRICS, STOP, STOPPED, TOTAL
+from inksweep.sweep.marks import FINAL, METRICS, STOP, STOPPED, TOTAL
 from inksweep.sweep.settings import InksweepSweeperConf
 from inksweep.sweep.storage import Address
 from inksweep.sweep.study import open_study
@@ -113,6 +113,22 @@ def test_a_job_takes_only_so_long(tmp_path, monkeypatch):
     job.run(lambda cfg: (trial.report(1, 0.5), trial.should_stop()))
     assert job.frozen.user_attrs[STOPPED] == "trial_timeout"
     assert job.result["status"] == "failed"
+
+
+@pytest.mark.parametrize(("is_final", "verdict"), [(False, "pruned"), (True, None)])
+def test_the_pruner_has_no_say_in_a_final_stage(tmp_path, monkeypatch, is_final, verdict):
+    job = Job(tmp_path, monkeypatch)
+    monkeypatch.setattr(watch.pruner, "build", lambda *_: optuna.pruners.ThresholdPruner(lower=0.9))
+    if is_final:
+        job.study.set_user_attr(FINAL, True)
+
+    def task(cfg):
+        trial.report(1, 0.5)
+        assert trial.should_stop() == verdict
+        return 0.5
+
+    job.run(task)
+    assert job.frozen.user_attrs.get(STOPPED) == verdict
 
 
 def test_with_several_objectives_nothing_is_reported_to_the_sampler(tmp_path, monkeypatch):

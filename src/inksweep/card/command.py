@@ -4,22 +4,27 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from inksweep import checkpoint, classifier, data, device, export, predictions
-from inksweep.card import facts, measure, pictures, source, text
+from inksweep.card import ensemble, facts, measure, pictures, source, text
 from inksweep.card.calibration import Answers
 from inksweep.card.source import Source
 from inksweep.data import Digits
 from inksweep.errors import InputError, last_line
 from inksweep.export.check import latency
-from inksweep.models import Ensemble
-from inksweep.paths import SweepDir, WinnerDir, held, put_folder, replacing, shown
+from inksweep.export.formats import FORMATS
+from inksweep.models import Ensemble, parameter_count
+from inksweep.paths import RunDir, SweepDir, WinnerDir, put_folder, recover, replacing, shown
 from inksweep.predictions import Predictions
 from inksweep.prepared import checksum
+from inksweep.record import write_result
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +43,16 @@ def run(folder: Path, overrides: list[str]) -> None:
     Raises:
         InputError: something in it cannot be used, or it was changed meanwhile; the folder is as it was.
     """
+    _put_back(folder)
     found = source.find(folder, overrides)
     out = found.out
-    with held(out.card_lock, f"{shown(out.root)}: another process is writing this card; wait for it or stop it"):
+    with export.alone(out):
+        _put_back(out.root)
         for leftover in out.root.parent.glob(f"{PREFIX}*"):
             shutil.rmtree(leftover)
         building = WinnerDir(Path(tempfile.mkdtemp(dir=out.root.parent, prefix=PREFIX)))
         try:
-            card = _build(found, building, overrides)
+            card = _build(found, building)
             building.root.chmod(found.folder.stat().st_mode)  # mkdtemp's is private
             _put(found, building)
         finally:
@@ -55,7 +62,18 @@ def run(folder: Path, overrides: list[str]) -> None:
     print(f"card: {shown(out.card)}  ({words} {card['calibration']['temperature']:.3f})")
 
 
-def _build(found: Source, building: WinnerDir, overrides: list[str]) -> dict[str, Any]:
+def _put_back(folder: Path) -> None:
+    """Put the folder back that a killed process had moved aside, to put a new one in its place."""
+    if folder.exists() or folder not in (SweepDir(folder.parent).winner.root, RunDir(folder.parent).card.root):
+        return
+    if SweepDir(folder.parent).winner_lock.is_file():
+        with _no_winner_saved(folder):
+            recover(folder)
+    else:  # the card of a run, whose lock is held
+        recover(folder)
+
+
+def _build(found: Source, building: WinnerDir) -> dict[str, Any]:
     """Make the whole folder beside the one that is there; return the facts of the card."""
     if found.is_winner:
         try:
@@ -69,18 +87,22 @@ def _build(found: Source, building: WinnerDir, overrides: list[str]) -> dict[str
     splits = data.load(found.conf.data)
     measured = measure.measure(found, model, about, splits)
     content["temperature"] = measured.temperature
+    result = found.result
     if isinstance(model, Ensemble):  # a single model has those of its training
         content["metrics"] = measured.metrics
+    if found.members:
+        result = ensemble.result(found, measured.metrics, parameter_count(model))
+        write_result(RunDir(building.root), result)
     checkpoint.save(building.model, content)
     answers = {name: _predictions(scaled, getattr(splits, name)) for name, scaled in measured.scaled.items()}
     predictions.save(building.predictions, answers)
-    card = facts.collect(found, model, about, measured, splits)
+    card = facts.collect(found, result, model, about, measured, splits)
     ready = classifier.load(building.model)
     card["outside"] = measure.outside(ready, splits.test)
     card["bytes"] = building.model.stat().st_size
     card["latency"] = latency({"torch": ready}, splits.test.images[:1])
     card["processor"] = measure.processor()
-    card["exports"] = _exports(found, building, overrides)
+    card["exports"] = _exports(found, building)
     pictures.draw(building, card, measured, splits.test.images)
     with replacing(building.card_facts) as file:
         json.dump(card, file, indent=2, allow_nan=False)
@@ -92,58 +114,61 @@ def _build(found: Source, building: WinnerDir, overrides: list[str]) -> dict[str
 
 def _content(found: Source) -> dict[str, Any]:
     """Return what model.pt is to hold: the model as it is there, or the members named, made one."""
-    members = found.members
-    if not members:
-        return checkpoint.load(found.model)
+    members, content = found.members, checkpoint.load(found.model)
+    # Once made it stays: a winner may be moved to where other runs have the names of its members.
+    if not members or len(content.get("model", {}).get("members", [])) == len(members):
+        return content
     missing = [member.model for member in members if not member.model.is_file()]
-    if not missing:
-        return checkpoint.merge([member.model for member in members])
-    # A winner that was moved, or whose finalists were cleared away, is whole once its card was written.
-    content = checkpoint.load(found.model)
-    if len(content.get("model", {}).get("members", [])) != len(members):
+    if missing:
         raise InputError(f"{shown(missing[0])}: there is no such file; the ensemble in {shown(found.folder)} needs it")
-    return content
+    first = checkpoint.load(members[0].model)
+    if not _same_weights(first, content):
+        raise InputError(
+            f"{shown(members[0].model)}: is not the model that {shown(found.folder)} was made of; "
+            "put the winner back into its sweep"
+        )
+    return checkpoint.merge([member.model for member in members])
+
+
+def _same_weights(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    ours, others = a.get("state_dict", {}), b.get("state_dict", {})
+    return ours.keys() == others.keys() and all(torch.equal(ours[name], others[name]) for name in ours)
 
 
 def _predictions(answers: Answers, digits: Digits) -> Predictions:
     return Predictions(digits.labels.numpy(), answers.predicted, answers.confidence)
 
 
-def _exports(found: Source, building: WinnerDir, overrides: list[str]) -> dict[str, Any]:
+def _exports(found: Source, building: WinnerDir) -> dict[str, Any]:
     """Export what the sweep asked for, and anew what is there of another model; what cannot be is a warning.
+
+    Only a format's own file counts: one that was written elsewhere with `--out` belongs to who wrote it.
 
     Returns:
         By format what export.json says of it, or `{"failed": reason}`.
     """
-    model_sha256 = checksum(building.model, "sha256")
-    there = {
-        name: entry for name, entry in _recorded(building).items() if (building.root / str(entry.get("file"))).is_file()
+    model_sha256, recorded = checksum(building.model, "sha256"), export.recorded(building.root)
+    own = {
+        name: building.root / kind.file
+        for name, kind in FORMATS.items()
+        if recorded.get(name, {}).get("file") == kind.file
     }
+    there = [name for name, file in own.items() if file.is_file()]
     exports: dict[str, Any] = {}
     for name in dict.fromkeys([*(found.selection or {}).get("export", []), *there]):
-        if name in there and there[name].get("model_sha256") == model_sha256:
-            exports[name] = there[name]
+        if name in there and recorded[name].get("model_sha256") == model_sha256:
+            exports[name] = recorded[name]
             continue
-        # The copy of config.yaml lies elsewhere, and means the same data.
-        settings = [*overrides, f"data.root={found.conf.data.root}"]
         try:
-            exports[name] = export.export(building.root, [name], settings)[name]
+            exports[name] = export.make(building.root, [name], found.conf)[name]
         except Exception as error:  # exporters fail in many ways; the winner is whole without
             reason = last_line(error) or repr(error)
             log.warning("not exported as %s: %s", name, reason)
             exports[name] = {"failed": reason}
-            if name in there:  # what is left is of another model
-                (building.root / str(there[name]["file"])).unlink()
+            if name in own:  # what is left is of another model
+                own[name].unlink(missing_ok=True)
+                export.record(building.root, {name: None})
     return exports
-
-
-def _recorded(winner: WinnerDir) -> dict[str, dict[str, Any]]:
-    """Return what export.json says, by format; nothing if there is none that can be read."""
-    try:
-        found = json.loads((winner.root / export.RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {name: entry for name, entry in found.items() if isinstance(entry, dict)} if isinstance(found, dict) else {}
 
 
 def _put(found: Source, building: WinnerDir) -> None:
@@ -151,15 +176,24 @@ def _put(found: Source, building: WinnerDir) -> None:
     if not found.is_winner:
         put_folder(building.root, found.out.root)
         return
+    with _no_winner_saved(found.folder):
+        if not found.is_current():
+            raise _changed(found)
+        put_folder(building.root, found.out.root)
+
+
+@contextmanager
+def _no_winner_saved(folder: Path) -> Iterator[None]:
+    """Keep the sweep from saving another winner in `folder` during the block."""
+    lock = FileLock(SweepDir(folder.parent).winner_lock)
     try:
-        with FileLock(SweepDir(found.folder.parent).winner_lock, timeout=PATIENCE_S):
-            if not found.is_current():
-                raise _changed(found)
-            put_folder(building.root, found.out.root)
+        lock.acquire(timeout=PATIENCE_S)
     except Timeout:
-        raise InputError(
-            f"{shown(found.folder)}: another process is saving the winner; give the command again"
-        ) from None
+        raise InputError(f"{shown(folder)}: another process is saving the winner; give the command again") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _changed(found: Source) -> InputError:

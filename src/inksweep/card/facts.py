@@ -14,7 +14,6 @@ from inksweep.config import plain
 from inksweep.data import Splits
 from inksweep.models import Ensemble, parameter_count
 from inksweep.paths import shown
-from inksweep.runs import read
 from inksweep.significance import expected_optimism, wilson
 
 # Mistakes that are named and drawn.
@@ -26,9 +25,23 @@ Labels = npt.NDArray[np.integer[Any]]
 
 
 def collect(
-    source: Source, model: nn.Module, about: dict[str, Any], measured: Measured, splits: Splits
+    source: Source,
+    result: dict[str, Any],
+    model: nn.Module,
+    about: dict[str, Any],
+    measured: Measured,
+    splits: Splits,
 ) -> dict[str, Any]:
-    """Return the facts of a card, but for what is only known of the finished folder: bytes, latency, exports."""
+    """Return the facts of a card, but for what is only known of the finished folder: bytes, latency, exports.
+
+    Args:
+        source: what the card is of.
+        result: the result.json that goes with the model.
+        model: it.
+        about: the rest of its model.pt.
+        measured: its answers.
+        splits: to these pictures.
+    """
     conf = source.conf.data
     test, given = measured.scaled["test"], splits.test.labels.numpy()
     known = labels.are_known(conf.name, len(given))
@@ -54,7 +67,7 @@ def collect(
         "confusion": confusion.tolist(),
         "mistakes": _mistakes(test, given, conf.classes, known=known),
         "calibration": _calibration(source, measured),
-        "training": _training(source),
+        "training": _training(source, result),
     }
 
 
@@ -198,28 +211,32 @@ def _calibration(source: Source, measured: Measured) -> dict[str, Any]:
         return {"before": summary(before), "after": summary(after)}
 
     fitted = measured.fitted
+    # Where every answer is right there is nothing to fit.
+    known = {
+        "fitted": fitted is not None and not bool(fitted[0].correct.all()),
+        "val": None if fitted is None else both(*fitted),
+    }
+    if measured.kept:
+        before = (source.card_before or {}).get("calibration") or {"fitted": True, "val": None}
+        known = {name: before.get(name) for name in known}
     return {
         "temperature": measured.temperature,
-        # Where every answer is right there is nothing to fit.
-        "fitted": fitted is not None and not bool(fitted[0].correct.all()),
-        # The run whose answers to the validation pictures these are; null: those of the model itself.
-        "fitted_on": (source.selection or {}).get("calibrate_on") if source.trained_on_val else None,
-        "val": None if fitted is None else both(*fitted),
+        **known,
+        # The runs whose answers to the validation pictures these are; null: they are those of the model itself.
+        "fitted_on": (source.calibrate_on or None) if source.trained_on_val else None,
+        # Whether temperature and validation rows are those of the card before: those runs are gone.
+        "kept": measured.kept,
         "test": both(measured.plain["test"], measured.scaled["test"]),
     }
 
 
-def _training(source: Source) -> dict[str, Any]:
-    result, selection = source.result, source.selection
-    runs = source.members or [source.origin]
-    seconds = [read(run.root).metrics.get("seconds/total") for run in runs if run.result.is_file()]
-    own = (result.get("seconds") or {}).get("total")
-    command = result.get("command")
+def _training(source: Source, result: dict[str, Any]) -> dict[str, Any]:
+    commands = (source.selection or {}).get("commands") or result.get("commands") or [result.get("command")]
     return {
-        "commands": list((selection or {}).get("commands") or ([command] if command else [])),
-        "command": command,
-        # Of all members; of a run that is gone, what the winner's result.json says.
-        "seconds": sum(found) if (found := [s for s in seconds if s is not None]) else own,
+        "commands": [command for command in commands if command],
+        "seconds": (result.get("seconds") or {}).get("total"),
+        # Of each training in it, in their order.
+        "seeds": result.get("seeds") or [result.get("seed")],
         # Not the date of a file: a copy has a later one.
-        **{key: result.get(key) for key in ("started", "seed", "threads", "device", "git", "versions")},
+        **{key: result.get(key) for key in ("started", "threads", "device", "git", "versions")},
     }

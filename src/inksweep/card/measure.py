@@ -16,6 +16,7 @@ from inksweep.card.source import Source
 from inksweep.classifier import Classifier
 from inksweep.data import Digits, Splits
 from inksweep.errors import InputError
+from inksweep.models import BUILT_IN, build
 from inksweep.paths import shown
 
 # Pictures of noise, and of the test split turned black on white.
@@ -27,9 +28,11 @@ class Measured:
     """What the model answers to both splits."""
 
     temperature: float
-    # The validation answers that it was fitted on, at temperature 1 and at this one, of this model or of another run;
-    # None: the model has seen those pictures, and there is no other.
+    # The validation answers that it was fitted on, at temperature 1 and at this one, of this model or of other runs;
+    # None: the model has seen those pictures, and there are no others.
     fitted: tuple[Answers, Answers] | None
+    # Whether it is that of the card before, since those runs are gone.
+    kept: bool
     # At temperature 1, and at that of the model.
     plain: dict[str, Answers]
     scaled: dict[str, Answers]
@@ -41,21 +44,26 @@ def measure(source: Source, model: nn.Module, about: dict[str, Any], splits: Spl
     """Fit the temperature on the validation split, then look at both; the test split decides nothing.
 
     Raises:
-        InputError: the model is none for these pictures, or the run to calibrate on is not there.
+        InputError: the model is none for these pictures, or a run to calibrate on is not there and never was used.
     """
     logits = {
         name: _logits(source, source.model, model, about, digits)
         for name, digits in (("val", splits.val), ("test", splits.test))
     }
     labels = {"val": splits.val.labels, "test": splits.test.labels}
-    fit_on = _unseen(source, splits) if source.trained_on_val else logits["val"]
-    temperature, fitted = 1.0, None
+    fit_on: Tensor | None = logits["val"]
+    kept = None
+    if source.trained_on_val:
+        kept = _kept_temperature(source)
+        fit_on = _unseen(source, splits) if kept is None else None
+    temperature, fitted = kept or 1.0, None
     if fit_on is not None:
         temperature = fit_temperature(fit_on, labels["val"])
         fitted = (Answers.of(fit_on, labels["val"], 1.0), Answers.of(fit_on, labels["val"], temperature))
     return Measured(
         temperature,
         fitted,
+        kept is not None,
         plain={name: Answers.of(logits[name], labels[name], 1.0) for name in logits},
         scaled={name: Answers.of(logits[name], labels[name], temperature) for name in logits},
         metrics={
@@ -66,14 +74,33 @@ def measure(source: Source, model: nn.Module, about: dict[str, Any], splits: Spl
     )
 
 
-def _unseen(source: Source, splits: Splits) -> Tensor | None:
-    """Return the validation logits of the run that did not train on those pictures; None if there is no such run."""
-    run = source.calibrate_on
-    if run is None:
+def _kept_temperature(source: Source) -> float | None:
+    """Return the temperature that is in the folder, if the runs that it was fitted on are gone; None: they are there.
+
+    Raises:
+        InputError: it never had one.
+    """
+    missing = [run.model for run in source.calibrators if not run.model.is_file()]
+    if not missing:
         return None
-    if not run.model.is_file():
-        raise InputError(f"{shown(run.model)}: there is no such file; the temperature is to be fitted on that run")
-    return _logits(source, run.model, *checkpoint.load_model(run.model), splits.val)
+    temperature = checkpoint.load(source.model).get("temperature")
+    if temperature is None:
+        raise InputError(f"{shown(missing[0])}: there is no such file; the temperature is to be fitted on that run")
+    return float(temperature)
+
+
+def _unseen(source: Source, splits: Splits) -> Tensor | None:
+    """Return the validation logits of the runs that did not train on those pictures; None if there are no such runs."""
+    paths = [run.model for run in source.calibrators]
+    if not paths:
+        return None
+    if len(paths) == 1:
+        model, about = checkpoint.load_model(paths[0])
+    else:
+        about = checkpoint.merge(paths)
+        model = build(about["model"], size=about["preprocess"]["size"], classes=len(about["classes"]), known=BUILT_IN)
+        model.load_state_dict(about["state_dict"])
+    return _logits(source, paths[0], model, about, splits.val)
 
 
 def _logits(source: Source, path: Path, model: nn.Module, about: dict[str, Any], digits: Digits) -> Tensor:

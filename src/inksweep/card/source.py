@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from inksweep import config, runs
+from inksweep import config, runs, saved
 from inksweep.config import Config
 from inksweep.errors import InputError
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
@@ -34,6 +34,8 @@ PARTS = {
     "candidates": ("trial", "searched_objective", "mean", "std", "runs"),
     "stop_rule": ("metric", "value", "looks"),
 }
+# What says of which trainings the model and its temperature are.
+MODEL = ("full_data", "model", "members", "calibrate_on")
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,26 @@ class Source:
         return [self._run(path) for path in (self.selection or {}).get("members", [])]
 
     @property
-    def calibrate_on(self) -> RunDir | None:
-        """Return the run whose validation answers give the temperature; None: the model itself does."""
-        path = (self.selection or {}).get("calibrate_on")
-        return None if path is None else self._run(path)
+    def calibrate_on(self) -> list[str]:
+        """Return the runs whose validation answers together give the temperature; none: the model itself does."""
+        named = (self.selection or {}).get("calibrate_on") or []
+        return [named] if isinstance(named, str) else list(named)
+
+    @property
+    def calibrators(self) -> list[RunDir]:
+        """Return the same as run directories."""
+        return [self._run(path) for path in self.calibrate_on]
+
+    @property
+    def card_before(self) -> dict[str, Any] | None:
+        """Return the facts of the card that is there; None if there is none of this model."""
+        try:
+            before = read_json(WinnerDir(self.folder).card_facts)
+        except InputError:
+            return None
+        said, now = before.get("selection") or {}, self.selection or {}
+        # The rest of the story may have gone on: more trials that changed nothing.
+        return before if all(said.get(key) == now.get(key) for key in MODEL) else None
 
     @property
     def started_in(self) -> Path | None:
@@ -91,7 +109,7 @@ class Source:
     def is_current(self) -> bool:
         """Whether the winner is still the one that was read."""
         now = WinnerDir(self.folder)
-        return now.result.is_file() and (_selection(now), _json(now.result)) == (self.selection, self.result)
+        return now.result.is_file() and (_selection(now), read_json(now.result)) == (self.selection, self.result)
 
     def _run(self, path: str) -> RunDir:
         return RunDir(self.folder.parent / path)
@@ -109,7 +127,7 @@ def find(folder: Path, overrides: list[str]) -> Source:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; give the winner/ of a sweep or a run directory")
-    folder = folder.absolute()
+    folder = folder.resolve()
     run, winner = RunDir(folder), WinnerDir(folder)
     is_winner = runs.is_winner(folder) and not run.config.is_file()
     if not is_winner and not run.config.is_file():
@@ -120,16 +138,8 @@ def find(folder: Path, overrides: list[str]) -> Source:
         raise InputError(f"{run.result}: there is no such file; a run has one when it is over")
     selection = _selection(winner) if is_winner else None
     origin = run if selection is None else RunDir(folder.parent / str(selection["model"]["path"]))
-    # The run knows where it was started, so that data.root means the same from any folder.
-    settings = config.stored(origin) if origin.config.is_file() else config.load_yaml(winner.config)
-    try:
-        merged = OmegaConf.merge(settings, OmegaConf.from_dotlist(overrides))
-    except ValueError as error:
-        raise InputError(f"{' '.join(overrides)}: cannot be read ({error})") from error
-    assert isinstance(merged, DictConfig)
-    return Source(
-        folder, winner if is_winner else run.card, is_winner, selection, _json(run.result), config.parse(merged), origin
-    )
+    conf = saved.settings(folder, overrides)
+    return Source(folder, winner if is_winner else run.card, is_winner, selection, read_json(run.result), conf, origin)
 
 
 def _selection(winner: WinnerDir) -> dict[str, Any] | None:
@@ -137,7 +147,7 @@ def _selection(winner: WinnerDir) -> dict[str, Any] | None:
     path = winner.selection
     if not path.is_file():
         return None
-    selection = _json(path)
+    selection = read_json(path)
     if selection.get("schema_version") != SCHEMA_VERSION:
         version = selection.get("schema_version")
         raise InputError(f"{path}: of a kind not known here (schema_version {version!r}); run its sweep again")
@@ -151,6 +161,8 @@ def _lacking(selection: dict[str, Any]) -> str | None:
     for key, kind in NEEDED.items():
         if not isinstance(selection.get(key), kind):
             return key
+    if not isinstance(selection.get("calibrate_on"), str | list | None):
+        return "calibrate_on"
     for key, names in PARTS.items():
         value = selection.get(key)
         for part in value if isinstance(value, list) else [] if value is None else [value]:
@@ -160,11 +172,12 @@ def _lacking(selection: dict[str, Any]) -> str | None:
     return None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file of a winner or a run; InputError names one that is missing, broken, or holds no keys."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it holds no keys")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); restore it or train again") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: cannot be used (it holds no keys); restore it or train again")
     return found

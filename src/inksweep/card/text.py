@@ -101,15 +101,25 @@ def _chosen(card: dict[str, Any]) -> str:
     if searched:
         lines.append(f"What the search chose: {searched}.")
     if selection["full_data"]:
-        lines.append(
-            f"Then it was trained again, with the same settings, on all {card['data']['train']:,} training pictures, "
-            "those of the validation split among them. This is that model."
-        )
+        lines.append(_retrained(selection, card["data"]["train"]))
     if members := selection["members"]:
         # A number is a trial of the search.
         named = ", ".join(f"trial {path}" if path.isdecimal() else f"`{path}`" for path in members)
         lines.append(f"It is an ensemble of {len(members)}: {named}. Its probabilities are the mean of theirs.")
     return "\n\n".join([title, *lines])
+
+
+def _retrained(selection: dict[str, Any], pictures: int) -> str:
+    members, replaced = selection["members"], selection.get("retrained_with") or {}
+    how = f"on {len(members)} seeds, " if members else ""
+    how += "with the same settings"
+    if replaced:
+        how += " but for " + ", ".join(f"`{name}={_value(value)}`" for name, value in replaced.items())
+    said = f"Then it was trained again, {how}, on all {pictures:,} training pictures, those of the validation split "
+    said += "among them."
+    if replaced:
+        said += " What a training of that length is worth was not measured on the validation split."
+    return said if members else f"{said} This is that model."
 
 
 def _objective(selection: dict[str, Any]) -> str:
@@ -125,48 +135,69 @@ def _trials(trials: dict[str, Any]) -> str:
 def _seeds(selection: dict[str, Any]) -> str:
     candidates, name = selection["candidates"], _objective(selection)
     seeds = max(len(one["runs"]) for one in candidates)
+    differ = any(one.get("difference") is not None for one in candidates)
     rows = [
         (
             f"trial {one['trial']}" + (", **chosen**" if one["trial"] == selection["trial"] else ""),
             _metric(name, one["searched_objective"]),
             f"{_metric(name, one['mean'])} ± {_spread(name, one['std'])}",
             "-" if one.get("interval") is None else " to ".join(_metric(name, end) for end in one["interval"]),
+            *([_difference(one.get("difference"))] if differ else []),
             "-" if one.get("p") is None else f"{one['p']:.2g}",
         )
         for one in candidates
     ]
-    heading = ("configuration", "in the search", f"mean of {seeds} seeds ± std", "95% interval", "p")
+    heading = [
+        "configuration",
+        "in the search",
+        f"mean of {_count(seeds, 'seed')} ± std",
+        "95% interval",
+        *(["difference to the first"] if differ else []),
+        "p",
+    ]
     if len(candidates) == 1:
         start = f"The best configuration was trained again on {_count(seeds, 'fresh seed')}."
     else:
         start = f"The best {len(candidates)} configurations were trained again on {_count(seeds, 'fresh seed')} each, "
         start += f"and ranked by the mean {name}."
-    lines = [start, _table(heading, rows, right=4)]
+    lines = [start, _table(heading, rows, right=len(heading) - 1)]
     notes = []
     if any(one.get("interval") is not None for one in candidates):
         notes.append("The interval is that of the mean, over other seeds and other pictures.")
+    if differ:
+        notes.append(
+            "The difference is that of the means, with its 95% interval: over other seeds and other pictures, the same "
+            "for both. With 0 in it the order may well be chance."
+        )
     if any(one.get("p") is not None for one in candidates):
         notes.append(
-            "p is that of McNemar's test against the first on the validation pictures: above 0.05 the difference may "
-            "well be chance."
+            "p is that of McNemar's test against the first on the validation pictures, as the majority of the seeds "
+            "answers them: it knows the chance in these pictures only, not that between seeds."
         )
     lines += [" ".join(notes)] if notes else []
     for one in candidates:
         if one.get("lost"):
-            lines.append(f"Of trial {one['trial']}, {_count(one['lost'], 'training')} did not complete.")
+            diverged = f", since {one['diverged']} diverged" if one.get("diverged") else ""
+            lines.append(f"Of trial {one['trial']}, {_count(one['lost'], 'training')} did not complete{diverged}.")
     chosen = next((one for one in candidates if one["trial"] == selection["trial"]), None)
     if chosen is not None and chosen["searched_objective"] is not None:
         lines.append(_luck(name, chosen, maximize=selection["objective"]["direction"] == "maximize"))
     return "\n\n".join(lines)
 
 
+def _difference(difference: dict[str, Any] | None) -> str:
+    if difference is None:
+        return "-"
+    low, high = difference["interval"]
+    return f"{100 * difference['mean']:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
+
+
 def _luck(name: str, chosen: dict[str, Any], *, maximize: bool) -> str:
     luck = (chosen["searched_objective"] - chosen["mean"]) * (1 if maximize else -1)
     said = _points(abs(luck)) if name.endswith("accuracy") else f"{abs(luck):.3g}"
-    start = f"The luck: the search saw {_metric(name, chosen['searched_objective'])}"
-    if luck > 0:
-        return f"{start}, the fresh seeds are {said} worse on average. That much of it was luck."
-    return f"{start}, the fresh seeds are {said} better on average: this one was not flattered."
+    fresh = "seed is" if len(chosen["runs"]) == 1 else "seeds are on average"
+    start = f"The luck: the search saw {_metric(name, chosen['searched_objective'])}, the fresh {fresh} {said}"
+    return f"{start} worse. That much of it was luck." if luck > 0 else f"{start} better: this one was not flattered."
 
 
 def _accuracy(card: dict[str, Any]) -> str:
@@ -233,7 +264,7 @@ def _looks(card: dict[str, Any]) -> str:
     title = "## What the search saw of the test split, and what that costs"
     rule, optimism, test = selection.get("stop_rule"), card["optimism"]["stop_rule"], card["accuracy"]["test"]
     if rule is None:
-        return f"{title}\n\nNothing: there was no stop rule, and nothing else looked at it."
+        return f"{title}\n\nNothing: there was no stop rule in any of its starts, and nothing else looked at it."
     reached = "It was reached." if rule.get("reached") else "It was not reached."
     aim = f"The search was to stop when the best trial had more than {_metric(rule['metric'], rule['value'])}"
     asked = f"{aim} {rule['metric']}. {reached}"
@@ -302,8 +333,8 @@ def _mistakes(card: dict[str, Any]) -> str:
 
 def _calibration(card: dict[str, Any]) -> str:
     calibration = card["calibration"]
-    other, temperature = calibration["fitted_on"], calibration["temperature"]
-    if calibration["val"] is None:
+    others, temperature, kept = calibration["fitted_on"], calibration["temperature"], calibration["kept"]
+    if calibration["val"] is None and not kept:
         said = "No temperature was fitted: there are no pictures left to fit it on that the model was not trained on."
     elif not calibration["fitted"]:
         said = "All validation answers are right: there is nothing to fit a temperature on, it stays 1."
@@ -313,11 +344,17 @@ def _calibration(card: dict[str, Any]) -> str:
             "least cross-entropy ([Guo et al. 2017](https://arxiv.org/abs/1706.04599)). That makes the model "
             f"{'less' if temperature > 1 else 'more'} sure, and changes no answer."
         )
-    if other is not None:
+    if others:
+        who, whose = ("a run", "its") if len(others) == 1 else (f"{len(others)} runs", "theirs")
         said += (
-            f" This model was trained on the validation pictures, so the temperature is that of `{other}`, a run of "
-            "the same configuration that was not; the validation rows are that run's."
+            f" This model was trained on the validation pictures, so it was fitted on the answers of {who} of the same "
+            f"configuration that had not seen them ({', '.join(f'`{path}`' for path in others)})"
         )
+        said += f"; the validation rows are {whose}." if calibration["val"] is not None else "."
+        if kept:
+            has_rows = calibration["val"] is not None
+            what = "temperature and validation rows are those" if has_rows else "the temperature is that"
+            said += f" Not all of that is there any more: {what} of the card before."
     rows = [
         (
             f"{name}, {word}",
@@ -395,18 +432,24 @@ def _provenance(card: dict[str, Any]) -> str:
     parts = f"{data['train']:,} trained on, {data['val']:,} for validation, {data['test']:,} for the test"
     if card["accuracy"]["val"] is None:
         parts += "; the validation pictures are among those trained on"
+    members = (card["selection"] or {}).get("members") or []
     rows = [
         ("data", f"{_title(data)} ({data['source']})" if data["source"] else _title(data)),
         ("pictures", f"{parts}; split by seed {data['split_seed']}"),
         *((f"md5 of {name}", f"`{md5}`") for name, md5 in data["checksums"].items()),
         ("git", "not a repository" if not git else f"`{git['sha']}`{', with changes' if git['dirty'] else ''}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
-        ("computed on", f"{training['device']}, {_count(training['threads'] or 1, 'thread')}, seed {training['seed']}"),
+        ("computed on", f"{training['device']}, {_count(training['threads'] or 1, 'thread')}{_seeds_of(training)}"),
+        *([("members", ", ".join(f"`{path}`" for path in members))] if members else []),
         *([("started", str(training["started"]))] if training["started"] else []),
         ("took", "not known" if training["seconds"] is None else _minutes(training["seconds"])),
-        *([("command", f"`{training['command']}`")] if training["command"] not in training["commands"] else []),
     ]
     return f"## Where it comes from\n\n{_table(('', ''), rows)}"
+
+
+def _seeds_of(training: dict[str, Any]) -> str:
+    seeds = [str(seed) for seed in training["seeds"] if seed is not None]
+    return f", seed{'' if len(seeds) == 1 else 's'} {', '.join(seeds)}" if seeds else ""
 
 
 def _limits(card: dict[str, Any]) -> str:
@@ -475,6 +518,8 @@ def _spread(name: str, value: float | None) -> str:
 
 
 def _value(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace(" ", "")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +12,8 @@ from typing import Any, TypeVar
 from inksweep.compare.rows import ABSENT, CONFIG, OWN, Keys, Row, differing, labelled, merged, weight
 from inksweep.compare.tables import Column, Line, Spread, Table
 from inksweep.errors import InputError, nearest, need
-from inksweep.runs import UNREADABLE, Run, is_better_greater
+from inksweep.paths import SweepDir, shown
+from inksweep.runs import UNREADABLE, Run, finalists, find, is_better_greater
 
 TEST = "test/accuracy"
 # How many of the runs that cannot be read are named one by one.
@@ -51,7 +53,7 @@ def compare(found: Sequence[Run], wanted: Wanted) -> Table:
     known = Keys(rows)
     chosen, asked = _chosen(rows, wanted.where, known)
     if not chosen:
-        return Table(place, [Column("run")], [], _none_fits(rows, wanted.where, asked))
+        return Table(place, [Column("run")], [], [*_none_fits(rows, wanted.where, asked), *_left_out(found)])
     judge, notes = judged(chosen)
     metrics = _metrics(chosen, judge, wanted, known)
     if wanted.group_by:
@@ -69,7 +71,15 @@ def compare(found: Sequence[Run], wanted: Wanted) -> Table:
         place,
         table.columns,
         table.rows[: wanted.top],
-        [*cut, f"{count}: {how}", *table.notes, *notes, *_unreadable(chosen)],
+        [
+            *cut,
+            f"{count}: {how}",
+            *table.notes,
+            *notes,
+            *_blind(chosen, bool(wanted.group_by)),
+            *_left_out(found),
+            *_unreadable(chosen),
+        ],
     )
 
 
@@ -83,6 +93,30 @@ def _chosen(rows: list[Row], text: str | None, known: Keys) -> tuple[list[Row], 
     for key in condition.keys:
         known.need("--where", key)
     return [row for row in rows if condition.holds(row.get)], condition.keys
+
+
+def _blind(rows: Sequence[Row], is_grouped: bool) -> list[str]:
+    """Say which runs measure nothing on validation."""
+    blind = [row for row in rows if row.run.trained_on_validation]
+    if not blind:
+        return []
+    whose = "its" if len(blind) == 1 else "their"
+    so = f"{whose} val/... measure nothing" + (" and are in no mean" if is_grouped else "")
+    return [f"{_runs(blind)} trained on the validation pictures (data.train_on_all): {so}"]
+
+
+def _left_out(found: Sequence[Run]) -> list[str]:
+    """Say which final stages are not among the runs, of sweeps that are whole among them."""
+    folders = {run.folder for run in found}
+    lines = []
+    for sweep in dict.fromkeys(run.folder.parent for run in found if run.study is not None):
+        stage = finalists(sweep)
+        if stage and folders.isdisjoint(stage) and folders.issuperset(find([sweep])):
+            place = shlex.quote(shown(SweepDir(sweep).finals.root))
+            count = f"{len(stage):,} run{'s' * (len(stage) != 1)}"
+            lines.append(f"not in here: {count} of the final stage (inksweep compare {place} --group-by config)")
+    more = len(lines) - NAMED
+    return lines if more <= 0 else [*lines[:NAMED], f"... and the final stages of {more} more sweeps"]
 
 
 def _none_fits(rows: Sequence[Row], text: str | None, keys: Sequence[str]) -> list[str]:
@@ -146,11 +180,11 @@ def _plain(rows: list[Row], judge: Judge | None, metrics: list[str], wanted: Wan
         Column("seconds", "seconds", 2e6),
         Column("best", "mark"),
     ]
-    best = _best(((row, row.run.value) for row in rows if row.run.status == "completed"), judge)
+    best = _best(((row, row.run.value) for row in rows if _may_be_best(row)), judge)
     # What cannot be read is last, however it is sorted.
     readable = [row for row in rows if row.run.status not in UNREADABLE]
     unreadable = [row for row in rows if row.run.status in UNREADABLE]
-    ordered = [*_ordered(readable, get, wanted, judge, known), *unreadable]
+    ordered = [*_ordered(readable, get, wanted, judge, known, _is_judged_by), *unreadable]
     keys = {"status", "reason", *(column.key for column in columns)} - {"run", "best"}
     lines = [
         Line(
@@ -190,6 +224,15 @@ def _kind(name: str, rows: Sequence[Row]) -> str:
 Item = TypeVar("Item")
 
 
+def _may_be_best(row: Row) -> bool:
+    # By the split alone, whatever the objective is: what it says of such a run may be of any picture.
+    return row.run.status == "completed" and not row.run.trained_on_validation
+
+
+def _is_judged_by(row: Row, key: str) -> bool:
+    return row.run.is_judged_by(key)
+
+
 def _best(values: Iterable[tuple[Item, float | None]], judge: Judge | None) -> Item | None:
     """Return the one with the best value, the first of equals."""
     there = [(item, value) for item, value in values if value is not None]
@@ -212,15 +255,24 @@ def _key(text: str) -> str:
 
 
 def _ordered(
-    items: list[Item], get: Callable[[Item, str], Any], wanted: Wanted, judge: Judge | None, known: Keys
+    items: list[Item],
+    get: Callable[[Item, str], Any],
+    wanted: Wanted,
+    judge: Judge | None,
+    known: Keys,
+    is_judged_by: Callable[[Item, str], bool] = lambda item, key: True,
 ) -> list[Item]:
-    """Return `items` sorted, metrics best first; those without the value come last, equals stay as they are."""
+    """Return `items` sorted, metrics best first; equals stay as they are.
+
+    Those come last that do not have the value, and before them those that are not judged by it.
+    """
     for text in reversed(wanted.sort or ([judge.objective] if judge else [])):
         key, way = _sorting(text)
         best_first = judge.maximize if judge and key == judge.objective else is_better_greater(key)
         descending = way == "desc" if way else key in known.metrics and best_first
         there = [(item, value) for item in items if (value := get(item, key)) is not ABSENT]
         there.sort(key=lambda pair: _rank(pair[1]), reverse=descending)
+        there.sort(key=lambda pair: not is_judged_by(pair[0], key))
         items = [*(item for item, _ in there), *(item for item in items if get(item, key) is ABSENT)]
     return items
 
@@ -298,7 +350,7 @@ def _group(members: Sequence[Row], keys: Sequence[str], metrics: Iterable[str]) 
 
 def _spread(members: Sequence[Row], name: str) -> Spread | None:
     """Return the mean of a metric over the completed ones that have it; None if there are none."""
-    completed = [row for row in members if row.run.status == "completed"]
+    completed = [row for row in members if row.run.status == "completed" and row.run.is_judged_by(name)]
     values = [float(value) for row in completed if (value := _measured(row, name)) is not ABSENT]
     return spread(values) if values else None
 

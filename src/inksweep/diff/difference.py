@@ -45,7 +45,7 @@ class Metric:
     name: str
     a: float | None
     b: float | None
-    # Whether more of it is better; None: neither is.
+    # Whether more of it is better; None: neither is, or it says nothing of one of them.
     greater: bool | None
 
     @property
@@ -113,6 +113,11 @@ class Diff:
         """Return what to call the two."""
         return self.a.name, self.b.name
 
+    @property
+    def trained_on_validation(self) -> str:
+        """Return who was trained on the validation pictures, `A and B`; nothing: neither was."""
+        return _trained_on_validation(self.a, self.b)
+
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, unrounded, for JSON."""
         return {
@@ -160,16 +165,18 @@ def compare(a: Path, b: Path, split: str = "test") -> Diff:
     odd = [f"A: {why}" for why in (why_a, *_strange(run_a, answers_a)) if why]
     odd += [f"B: {why}" for why in (why_b, *_strange(run_b, answers_b)) if why]
     pairs = {name: _pair(name, answers_a, answers_b) for name in SPLITS}
+    odd += [
+        f"{who}: {why}"
+        for who, run, rows in (("A", run_a, curve_a), ("B", run_b, curve_b))
+        if (why := _whose(run, rows))
+    ]
     return Diff(
         run_a,
         run_b,
         notes(run_a, run_b) + odd,
         settings(run_a, run_b),
         metrics(run_a, run_b),
-        {
-            name: pair if isinstance(pair, str) else Paired.of(pair[0].correct, pair[1].correct)
-            for name, pair in pairs.items()
-        },
+        {name: _tested(name, pair, run_a, run_b) for name, pair in pairs.items()},
         (curve_a, curve_b),
         split,
         _disagreements(pairs[split], run_a, run_b),
@@ -227,6 +234,8 @@ def metrics(a: Run, b: Run) -> list[Metric]:
         greater: bool | None = judged.maximize if judged else runs.is_better_greater(name)
         if name in PROGRESS or (name.startswith("seconds") and not both_completed):
             greater = None
+        if not (a.is_judged_by(name) and b.is_judged_by(name)):
+            greater = None
         found.append(Metric(name, a.metrics.get(name), b.metrics.get(name), greater))
     return found
 
@@ -238,6 +247,8 @@ def notes(a: Run, b: Run) -> list[str]:
         if run.status != "completed":
             why = f" ({run.reason})" if run.reason not in (None, run.status) else ""
             said.append(f"{who} is {run.status}{why}: what it lacks is missing below")
+    if who := _trained_on_validation(a, b):
+        said.append(f"{who} trained on the validation pictures (data.train_on_all): no verdict by val/...")
     if a.settings and b.settings:
         if data := _other(a.settings, b.settings, DATA):
             said.append(f"other data: {data}")
@@ -253,6 +264,19 @@ def notes(a: Run, b: Run) -> list[str]:
     if versions := _other(versions_a, versions_b, list(versions_a)):
         said.append(f"other versions: {versions}")
     return said
+
+
+def _trained_on_validation(a: Run, b: Run) -> str:
+    """Return who of the two was trained on the validation pictures; nothing: neither was."""
+    return " and ".join(who for who, run in (("A", a), ("B", b)) if run.trained_on_validation)
+
+
+def _whose(run: Run, rows: Sequence[Row]) -> str | None:
+    """Say whose evaluations an ensemble has, as it was never trained as a whole."""
+    members = run.facts.get("ensemble")
+    if not isinstance(members, list) or not rows:
+        return None
+    return f"is an ensemble of {len(members)} models; the curve is that of one of them"
 
 
 def _other(a: Mapping[str, Any], b: Mapping[str, Any], keys: Sequence[str]) -> str:
@@ -318,6 +342,14 @@ def _pair(
     if not np.array_equal(a[split].labels, b[split].labels):
         return f"the {split} pictures of A and B are not the same ones (their labels differ): they cannot be paired"
     return a[split], b[split]
+
+
+def _tested(split: str, pair: tuple[Predictions, Predictions] | str, a: Run, b: Run) -> Paired | str:
+    if isinstance(pair, str):
+        return pair
+    if split == "val" and (who := _trained_on_validation(a, b)):
+        return f"{who} trained on these pictures (data.train_on_all)"
+    return Paired.of(pair[0].correct, pair[1].correct)
 
 
 def _disagreements(pair: tuple[Predictions, Predictions] | str, *of: Run) -> Disagreements | str:

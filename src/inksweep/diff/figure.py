@@ -28,7 +28,10 @@ GAP = 15
 
 def save(found: Diff, path: Path) -> str | None:
     """Write the picture as PNG; if it has no digits, say why."""
-    names = [f"{who}: {name}" for who, name in zip("AB", found.names, strict=True)]
+    names = [
+        f"{who}: {run.name}{', trained on validation too' if run.trained_on_validation else ''}"
+        for who, run in (("A", found.a), ("B", found.b))
+    ]
     curves = dict(zip(names, found.curves, strict=True))
     kept = {
         name: row["epoch"]

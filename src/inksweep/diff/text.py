@@ -15,7 +15,7 @@ from rich.text import Text
 from inksweep.diff import blocks, difference
 from inksweep.diff.difference import Diff, Disagreements, Metric
 from inksweep.errors import Unavailable
-from inksweep.runs import Run, visible
+from inksweep.runs import Run, is_of_validation, visible
 from inksweep.significance import Paired
 
 # Told apart by the colour-blind too.
@@ -235,6 +235,14 @@ def _curves(found: Diff, console: Console) -> Iterator[RenderableType]:
             )
             _add(table, label, Text(who, STYLES[who]), Text(curve, STYLES[who]), *numbers)
     yield table
+    yield from _no_verdict("val/", found)
+
+
+def _no_verdict(split: str, found: Diff) -> Iterator[RenderableType]:
+    """Say who has seen the pictures of a split before, `val/` or another."""
+    who = found.trained_on_validation
+    if who and is_of_validation(split):
+        yield _line(f"no verdict by validation: {who} trained on these pictures (data.train_on_all)", QUIET)
 
 
 def _scaled(value: float, name: str) -> float:
@@ -260,6 +268,7 @@ def _disagreements(found: Diff, console: Console, images: int) -> Iterator[Rende
         yield _line("none: they give the same answer to each")
         return
     yield _line(f"A is right in {a:,}, B in {b:,}, neither in {neither:,}; first those where both are surest")
+    yield from _no_verdict(f"{found.split}/", found)
     rows = answers.rows[: max(LISTED, images)].tolist()
     table = _table("row", "true", "A", " ", "B", "  ", "right", right=("row", " ", "  "))
     for row in rows:

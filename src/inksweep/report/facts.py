@@ -3,18 +3,19 @@
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
-from inksweep import predictions, runs
+from inksweep import runs
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, is_held
+from inksweep.paths import SweepDir, is_held, shown
+from inksweep.report import winner
 from inksweep.report.quantity import Quantity, quantity
 from inksweep.report.slots import Stretch, Timeline, timeline
 from inksweep.report.trials import (
@@ -27,9 +28,10 @@ from inksweep.report.trials import (
     objective_names,
     read_trial,
 )
+from inksweep.report.winner import Winner
 from inksweep.sweep import stored
-from inksweep.sweep.study import front, incumbent
-from inksweep.sweep.winner import command as training_command
+from inksweep.sweep.marks import FINAL
+from inksweep.sweep.study import counts, front, order
 
 RUNNING, ENDED, KILLED = "running", "ended", "killed"
 
@@ -48,24 +50,6 @@ class Target:
 
     def __str__(self) -> str:
         return f"{self.quantity.label} {'above' if self.maximize else 'below'} {self.quantity.text(self.value)}"
-
-
-@dataclass(frozen=True)
-class Winner:
-    """The best trial by the first objective, with what its folder holds."""
-
-    trial: Trial
-    # Trains it again; None: not known here.
-    command: str | None
-    # `model.pt` and so on, on this machine.
-    folder: Path | None
-    facts: dict[str, Any]
-    # Which trained it, how many weights it has, ...; from result.json.
-    measured: dict[str, float]
-    classes: list[str]
-    # How often class `row` of the test split was answered with class `column`; None: not known, and why.
-    confusion: list[list[int]] | None
-    no_confusion: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,6 +109,11 @@ class Facts:
         return sum(trial.seconds or 0.0 for trial in self.trials)
 
     @property
+    def best_name(self) -> str:
+        """Return what to call the best trial: a final stage may have made something else the winner."""
+        return "winner" if self.winner is None or self.winner.final is None else "best trial of the search"
+
+    @property
     def targeted(self) -> float | None:
         """Return what the best trial has of the target's metric."""
         return None if self.best is None or self.target is None else measured(self.best, self.target.quantity.name)
@@ -161,17 +150,21 @@ def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
     # Epochs say more than numbers of reports; but all curves must have the same axis.
     by_epoch = all(rows[trial.number] for trial in frozen if trial.intermediate_values) and any(rows.values())
     lines = {trial.number: rows[trial.number] if by_epoch else curve_over_reports(trial) for trial in frozen}
-    trials = mend_ends([read_trial(sweep, trial, lines[trial.number]) for trial in frozen], sweep)
+    is_final = bool(study.user_attrs.get(FINAL))
+    trials = [read_trial(sweep, trial, lines[trial.number], is_final=is_final) for trial in frozen]
+    trials = mend_ends(trials, sweep)
     columns = zip(*(trial.values for trial in trials if trial.values), strict=True)
     values = [*columns] or [()] * len(names)
     objectives = [quantity(name, column) for name, column in zip(names, values, strict=True)]
     maximize = [direction is StudyDirection.MAXIMIZE for direction in study.directions]
     numbers, unreadable = _wanted(sweeper)
     target = _target(sweeper.get("target"), numbers.get("target.value"), objectives[0], maximize[0])
-    best = incumbent(study)
+    best = _best(study, trials)
     summary = runs.summary(folder)
     status = _status(sweep, sweeper.get("storage") is not None, summary, trials)
-    n_trials = numbers.get("n_trials")
+    # A final stage has as many trainings as it takes, not what the search was given.
+    found = _winner(sweep, study.study_name, best, trials, settings)
+    n_trials = numbers.get("n_trials") if not is_final else sum(trial.counts for trial in trials)
     return Facts(
         folder=folder.resolve(),
         name=study.study_name,
@@ -183,8 +176,8 @@ def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
         n_trials=int(n_trials) if n_trials else None,
         trials=trials,
         best=None if best is None else trials[best.number],
-        front=[trials[trial.number] for trial in front(study)],
-        winner=None if best is None else _winner(sweep, best, trials[best.number], settings),
+        front=_front(study, best, trials),
+        winner=_of_final_stage(sweep, found) if is_final and found is not None else found,
         timeline=timeline([_stretch(trial, now) for trial in trials if _took_a_slot(trial)]),
         curve_axis="epoch" if by_epoch else "report",
         settings=settings,
@@ -286,40 +279,41 @@ def _missed(facts: Facts) -> str:
     )
 
 
-def _winner(sweep: SweepDir, best: FrozenTrial, trial: Trial, settings: dict[str, Any]) -> Winner:
-    folder = next((place for place in (trial.folder, sweep.winner.root) if place is not None and place.is_dir()), None)
-    if folder is None:
-        why = f"The winner's folder is not on this machine (it ran on {trial.host or 'an unknown one'})."
-        return Winner(trial, None, None, {}, {}, [], None, why)
-    run = runs.read(folder)
-    classes = run.settings.get("data.classes")
-    classes = [str(name) for name in classes] if isinstance(classes, list) else []
-    command = (
-        training_command(sweep, best, _program(settings)) if trial.folder is not None else run.facts.get("command")
+def _best(study: Study, trials: Sequence[Trial]) -> FrozenTrial | None:
+    """Return the best trial by the first objective, of those that it says something of; None if there is none."""
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    known = (trial for trial in complete if counts(trial) and trials[trial.number].state == "complete")
+    return min(known, key=order(study), default=None)
+
+
+def _front(study: Study, best: FrozenTrial | None, trials: Sequence[Trial]) -> list[Trial]:
+    if len(study.directions) == 1:
+        return [] if best is None else [trials[best.number]]
+    return [trials[trial.number] for trial in front(study) if trials[trial.number].state == "complete"]
+
+
+def _of_final_stage(sweep: SweepDir, best: Winner) -> Winner:
+    """Say of the best training of a final stage that it is not what the sweep was for."""
+    place = shlex.quote(shown(sweep.root.parent))
+    remark = (
+        "These are the trainings of the final stage of a sweep. What the sweep made of them, and how, is in its own "
+        f"report (inksweep report {place}); here is the best of them by itself."
     )
-    why = f"{folder.name}/ holds no predictions.npz: an earlier version, or an app of another kind, wrote it."
-    counts = None
+    return replace(best, remark=remark)
+
+
+def _winner(
+    sweep: SweepDir, name: str, best: FrozenTrial | None, trials: Sequence[Trial], settings: dict[str, Any]
+) -> Winner | None:
+    if best is None:
+        return None
+    remark = ""
     try:
-        for place in (RunDir(folder).predictions, sweep.winner.predictions):
-            answers = predictions.load(place).get("test")
-            if answers is not None:
-                size = max(len(classes), 1 + int(max(answers.labels.max(), answers.predicted.max())))
-                counts = answers.confusion(size).tolist()
-                classes = classes if len(classes) == size else [str(label) for label in range(size)]
-                break
+        if (final := winner.of_final_stage(sweep, name, trials)) is not None:
+            return final
     except InputError as error:
-        why = f"The stored predictions cannot be read: {error}."
-    return Winner(trial, command, folder, run.facts, run.metrics, classes, counts, why)
-
-
-def _program(settings: dict[str, Any]) -> str:
-    """Return the script that was started."""
-    command = str(settings.get("command") or "python app.py")
-    try:
-        typed = shlex.split(command)
-    except ValueError:  # edited by hand
-        typed = command.split()
-    return typed[1] if len(typed) > 1 else "app.py"
+        remark = f"{error}; this is the best trial of the search."
+    return replace(winner.of_search(sweep, best, trials[best.number], settings), remark=remark)
 
 
 def _class_name(conf: Any, none: str) -> str:

@@ -23,6 +23,7 @@ class Look:
 # Colours of Okabe and Ito (2008).
 LOOKS: Mapping[str, Look] = {
     "complete": Look("#0072B2", "circle", "o", "solid", "-", ""),
+    "all-data": Look("#5B4B8A", "hexagon-open", "h", "longdash", "--", "|"),
     "pruned": Look("#E69F00", "x-thin-open", "x", "dot", ":", "/", "black"),
     "diverged": Look("#CC79A7", "triangle-down", "v", "dash", "--", "\\", "black"),
     "stopped": Look("#7A7A7A", "square-open", "s", "dashdot", "-.", "."),

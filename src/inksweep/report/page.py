@@ -1,75 +1,31 @@
 """The page: facts and plots into one HTML file that needs nothing else."""
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from inksweep.paths import SweepDir, replacing
+from inksweep.paths import replacing
+from inksweep.report import chosen
 from inksweep.report.branches import shown
 from inksweep.report.drawing import Plot, Section, guarded
 from inksweep.report.facts import Facts
 from inksweep.report.plots import sections
 from inksweep.report.quantity import duration, quantity
 from inksweep.report.search import together
+from inksweep.report.tables import Cell, Head, Row, Table, listing, trial_cell
 from inksweep.report.trials import Trial, measured
 from inksweep.report.work import confusion
 
 # Parameters that have a column of their own in the table of all trials.
 MOST_COLUMNS = 12
-TEST_RANKED_NOTHING = (
-    "Chosen by validation alone: the test split ranked nothing. A sweep with a target looks at the best trial's test "
-    "metric to decide whether to stop, so that number is slightly optimistic."
-)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a table."""
-
-    text: str
-    # To sort by; None: the text.
-    key: Any = None
-    href: str = ""
-    # Draws the mark of a state.
-    state: str = ""
-    details: str = ""
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a column; `kind` is number, text or word."""
-
-    text: str
-    kind: str = "word"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table; `mark` is best, pale or nothing."""
-
-    cells: list[Cell]
-    mark: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; its caption is for those who hear the page."""
-
-    caption: str
-    heads: list[Head]
-    rows: list[Row] = field(default_factory=list)
-    sortable: bool = False
 
 
 def write(path: Path, many: Sequence[Facts], reload_s: float | None = None) -> None:
@@ -146,7 +102,7 @@ def _sweep(facts: Facts, prefix: str, place: Path) -> dict[str, Any]:
         "command": facts.command,
         "tiles": _tiles(facts),
         "states": [{"name": name, "count": count} for name, count in facts.counted.items()],
-        "winner": _winner(facts, place),
+        "winner": chosen.describe(facts, place),
         "confusion": _shown(guarded("confusion", confusion, facts)),
         "sections": _nested(sections(facts)),
         "slots": _slots(facts),
@@ -201,12 +157,18 @@ def _tile(name: str, value: str, more: str = "") -> dict[str, str]:
 
 def _tiles(facts: Facts) -> list[dict[str, str]]:
     tiles, best, target = [], facts.best, facts.target
+    winner, final = facts.winner, None if facts.winner is None else facts.winner.final
     for index, objective in enumerate(facts.objectives):
         number = None if best is None else best.values[index]
-        more = "no trial is complete" if best is None else f"trial {best.number}"
+        more = "no trial is complete" if best is None else f"trial {best.number}{' of the search' if final else ''}"
         tiles.append(_tile(f"{'best ' if index == 0 else ''}{objective.label}", objective.text(number), more))
     names = {objective.name for objective in facts.objectives}
-    if best is not None and "test/accuracy" in best.metrics and "test/accuracy" not in names:
+    if winner is not None and final is not None:
+        if "test/accuracy" in winner.measured:
+            value = winner.measured["test/accuracy"]
+            shown_metric = quantity("test/accuracy", [value])
+            tiles.append(_tile("test accuracy of the winner", shown_metric.text(value), "ranked nothing"))
+    elif best is not None and "test/accuracy" in best.metrics and "test/accuracy" not in names:
         shown_metric = quantity("test/accuracy", [best.metrics["test/accuracy"]])
         tiles.append(_tile("its test accuracy", shown_metric.text(best.metrics["test/accuracy"]), "ranked nothing"))
     if target is not None:
@@ -221,52 +183,6 @@ def _tiles(facts: Facts) -> list[dict[str, str]]:
         count = len(facts.timeline.available)
         tiles.append(_tile("slots idle", f"{facts.timeline.idle_share:.1%}", f"{count} slot{'s' * (count > 1)}"))
     return tiles
-
-
-def _winner(facts: Facts, place: Path) -> dict[str, Any] | None:
-    winner = facts.winner
-    if winner is None:
-        return None
-    trial = winner.trial
-    several = len(facts.objectives) > 1
-    intro = (
-        f"Trial {trial.number}, the best by {facts.objectives[0].label}{' (the first objective)' if several else ''}."
-    )
-    if trial.note:
-        intro += f" It {trial.note}." if trial.note.startswith("repeats") else f" ({trial.note}.)"
-    if any(name.startswith("test/") for name in trial.metrics):
-        intro += f" {TEST_RANKED_NOTHING}"
-    # As result.json names them; the study's own numbers come first.
-    values = {q.name: value for q, value in zip(facts.objectives, trial.values, strict=True)} | trial.metrics
-    for name in ("parameters", "seconds/train", "seconds/total"):
-        if name in winner.measured:
-            values.setdefault(name, winner.measured[name])
-    saved = SweepDir(facts.folder).winner.root
-    known = {q.name: q for q in facts.objectives}
-    lines = [(known.get(name) or quantity(name, [value]), value) for name, value in values.items()]
-    return {
-        "intro": intro,
-        "folder": "" if winner.folder is None else os.path.relpath(winner.folder, place),
-        "href": "" if winner.folder is None else link(winner.folder, place),
-        "saved": link(saved, place) if saved.is_dir() else "",
-        "measured": _pairs("what the winner measured", [(q.label, q.text(value)) for q, value in lines], numbers=True),
-        "settings": _pairs("settings of the winner", [(name, shown(value)) for name, value in trial.params.items()]),
-        "command": winner.command,
-    }
-
-
-def _pairs(caption: str, pairs: Sequence[tuple[str, str]], *, numbers: bool = False) -> Table:
-    rows = [Row([Cell(name), Cell(value)]) for name, value in pairs]
-    return Table(caption, [Head("what"), Head("value", "number" if numbers else "word")], rows)
-
-
-def link(folder: Path, place: Path) -> str:
-    """Return the address of a folder for a page that lies in `place`."""
-    return quote(os.fsencode(Path(os.path.relpath(folder, place)).as_posix())) + "/"
-
-
-def _cell(trial: Trial, place: Path) -> Cell:
-    return Cell(str(trial.number), trial.number, "" if trial.folder is None else link(trial.folder, place))
 
 
 def _objective_cells(facts: Facts, trial: Trial) -> list[Cell]:
@@ -290,7 +206,7 @@ def _front(facts: Facts, place: Path) -> Table | None:
     if len(facts.objectives) < 2 or not facts.front:
         return None
     heads = [Head("trial", "number"), *(Head(q.label, "number") for q in facts.objectives), Head("settings", "long")]
-    rows = [Row([_cell(t, place), *_objective_cells(facts, t), Cell(_settings_of(t))]) for t in facts.front]
+    rows = [Row([trial_cell(t, place), *_objective_cells(facts, t), Cell(_settings_of(t))]) for t in facts.front]
     return Table("trials on the Pareto front", heads, rows, sortable=True)
 
 
@@ -306,7 +222,7 @@ def _failures(facts: Facts, place: Path) -> Table | None:
         reason = trial.reason if trial.state != "complete" else ""
         why = "; ".join(filter(None, [reason, trial.note])) or "-"
         rows.append(Row([
-            _cell(trial, place), Cell(trial.state, state=trial.state), Cell(why, details=trial.traceback),
+            trial_cell(trial, place), Cell(trial.state, state=trial.state), Cell(why, details=trial.traceback),
             Cell(duration(trial.seconds) if trial.seconds is not None else "-"), Cell(_settings_of(trial)),
         ]))  # fmt: skip
     heads = [
@@ -334,7 +250,7 @@ def _trials(facts: Facts, place: Path) -> Table | None:
     ]  # fmt: skip
     rows = []
     for trial in facts.trials:
-        cells = [_cell(trial, place), Cell(trial.state, state=trial.state), *_objective_cells(facts, trial)]
+        cells = [trial_cell(trial, place), Cell(trial.state, state=trial.state), *_objective_cells(facts, trial)]
         for q in extras:
             value = measured(trial, q.name)
             cells.append(Cell(q.text(value), "" if value is None else value))
@@ -356,7 +272,7 @@ def _about(facts: Facts) -> Table:
     pairs += [(str(name), str(number)) for name, number in (known.get("versions") or {}).items()]
     pairs += [(name, str(known[name])) for name in ("device", "threads", "seed", "git") if known.get(name) is not None]
     hosts = sorted({trial.host for trial in facts.trials if trial.host})
-    return _pairs("versions and machine", [*pairs, ("machines", ", ".join(hosts) or "not recorded")])
+    return listing("versions and machine", [*pairs, ("machines", ", ".join(hosts) or "not recorded")])
 
 
 def _comparison(many: Sequence[Facts]) -> Table:

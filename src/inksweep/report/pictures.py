@@ -165,7 +165,7 @@ def history(facts: Facts) -> Figure | None:
         axes.axhline(target.value * quantity.scale, color=TARGET, linestyle=":", label=f"target: {target}")
     if facts.best is not None:
         axes.plot([facts.best.number], [facts.best.values[0] * quantity.scale], marker="*", markersize=13,
-                  color=WINNER, linestyle="none", label="winner")  # fmt: skip
+                  color=WINNER, linestyle="none", label=facts.best_name)  # fmt: skip
     _tidy(axes, "number of the trial", quantity.axis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _limit(axes, values, facts.maximize[0])
@@ -189,7 +189,7 @@ def curves(facts: Facts) -> Figure | None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     handles = []
-    for state in ("lost", "stopped", "diverged", "failed", "pruned", "complete", "running"):
+    for state in ("lost", "stopped", "diverged", "failed", "pruned", "all-data", "complete", "running"):
         look = LOOKS[state]
         style: dict[str, Any] = {
             "color": look.colour,
@@ -206,7 +206,7 @@ def curves(facts: Facts) -> Figure | None:
             handles.append(Line2D([], [], label=state, **style))
     if facts.best is not None and facts.best.curve:
         (line,) = axes.plot(*_scaled(facts, facts.best), color=WINNER, linewidth=2.4, marker="*", markersize=7)
-        line.set_label(f"winner, trial {facts.best.number}")
+        line.set_label(f"{facts.best_name}, trial {facts.best.number}")
         handles.append(line)
     _tidy(axes, "epoch" if facts.curve_axis == "epoch" else "number of the report", quantity.axis)
     _limit(axes, [value * quantity.scale for trial in drawn for _, value in trial.curve], facts.maximize[0])
@@ -406,5 +406,6 @@ def confusion(facts: Facts) -> Figure | None:
     if winner is None or winner.confusion is None:
         return None
     counts = np.array(winner.confusion)
-    title = f"winner, trial {winner.trial.number}: {counts.trace():,} of {counts.sum():,} test answers right"
+    which = "" if winner.final is not None else f", trial {winner.trial.number}"
+    title = f"winner{which}: {counts.trace():,} of {counts.sum():,} test answers right"
     return figures.confusion(counts, winner.classes, title)

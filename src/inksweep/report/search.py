@@ -62,7 +62,7 @@ def history(facts: Facts, index: int) -> Plot:
         x=[trial.number for trial in best],
         y=[trial.values[index] * quantity.scale for trial in best],
         mode="markers",
-        name="winner" if len(facts.objectives) == 1 else "on the Pareto front",
+        name=facts.best_name if len(facts.objectives) == 1 else "on the Pareto front",
         marker={"symbol": "star", "size": 15, "color": WINNER, "line": {"color": "white", "width": 1}},
         hovertext=[hover(facts, trial) for trial in best],
         hoverinfo="text",
@@ -74,6 +74,8 @@ def history(facts: Facts, index: int) -> Plot:
     note = f"One point a trial; {'higher' if maximize else 'lower'} is better. The line is the best up to each number. "
     if index == 0 and any(trial.state in ("pruned", "stopped") for trial in facts.trials):
         note += "Trials that were ended early stand where they last reported. "
+    if unjudged := sum(trial.state == "all-data" for trial in facts.trials):
+        note += f"Not drawn: {unjudged} trained on all data, the validation pictures too. "
     # On the front, one may be far from the best of a single objective.
     cut = limit_axis(figure, maximize) if len(facts.objectives) == 1 else ""
     return Plot(key, title, (note + cut + said_in_short(len(facts.trials))).strip(), figure)
@@ -166,7 +168,7 @@ def curves(facts: Facts) -> Plot:
     drawn = drawn[-MOST_LINES:]
     points, figure = _points(drawn), go.Figure()
     # The lighter ones first: what counts lies on top.
-    for state in ("lost", "stopped", "diverged", "failed", "pruned", "complete", "running"):
+    for state in ("lost", "stopped", "diverged", "failed", "pruned", "all-data", "complete", "running"):
         of_state = [trial for trial in drawn if trial.state == state and trial is not facts.best]
         if of_state:
             look = LOOKS[state]
@@ -181,7 +183,7 @@ def curves(facts: Facts) -> Plot:
     if facts.best is not None and facts.best.curve:
         figure.add_scatter(
             **_lines(facts, [facts.best], points),
-            name=f"winner, trial {facts.best.number}",
+            name=f"{facts.best_name}, trial {facts.best.number}",
             mode="lines+markers",
             line={"color": WINNER, "width": 3},
             marker={"symbol": "star", "size": 9, "color": WINNER},

@@ -126,7 +126,7 @@ def settings_sections(facts: Facts) -> list[Section]:
     for number, branch in enumerate(found):
         name = f"{branch.name} ({len(branch.trials)} complete {'trial' if len(branch.trials) == 1 else 'trials'})"
         is_best = best is not None and any(trial.number == best.number for trial in branch.trials)
-        name += ", the winner's" if is_best else ""
+        name += f", that of the {facts.best_name}" if is_best else ""
         parts += _of_branch(facts, branch, f"branch{number}", f"Branch {name}", "", folded=True)
     return parts
 

@@ -19,6 +19,7 @@ from inksweep.sweep.study import counts
 # What may have become of a trial, in the order in which legends show it.
 STATES = {
     "complete": "complete",
+    "all-data": "all data: trained on validation too",
     "pruned": "pruned: worse than others",
     "diverged": "diverged: loss not finite",
     "stopped": "stopped: the sweep was ending",
@@ -116,12 +117,23 @@ def curve_over_reports(trial: FrozenTrial) -> list[tuple[float, float]]:
     return [(float(step), value) for step, value in steps if math.isfinite(value)]
 
 
-def read_trial(sweep: SweepDir, trial: FrozenTrial, curve: list[tuple[float, float]]) -> Trial:
-    """Return a trial of the study as the page shows it."""
+def read_trial(
+    sweep: SweepDir, trial: FrozenTrial, curve: list[tuple[float, float]], *, is_final: bool = False
+) -> Trial:
+    """Return a trial of the study as the page shows it.
+
+    Args:
+        sweep: its directory.
+        trial: the trial.
+        curve: what it measured while it trained.
+        is_final: whether the study is that of a final stage.
+    """
     notes, run = trial.user_attrs, sweep.trial(trial.number)
     owner = notes.get(OWNER)
     owner = owner if isinstance(owner, dict) else {}
     state = _state(trial)
+    if state == "complete" and _trained_on_validation(run, trial, is_final):
+        state = "all-data"
     return Trial(
         number=trial.number,
         state=state,
@@ -129,7 +141,7 @@ def read_trial(sweep: SweepDir, trial: FrozenTrial, curve: list[tuple[float, flo
         params=dict(trial.params),
         metrics=_numbers(notes.get(METRICS)),
         counts=counts(trial),
-        reason="" if state == "complete" else str(notes.get(REASON) or "").strip(),
+        reason="" if trial.state is TrialState.COMPLETE else str(notes.get(REASON) or "").strip(),
         traceback=_traceback(run) if state in ("failed", "lost") else "",
         note=_note(trial),
         started=trial.datetime_start,
@@ -156,6 +168,13 @@ def _state(trial: FrozenTrial) -> str:
         reason = trial.user_attrs.get(REASON)
         return "diverged" if reason == "diverged" else "stopped" if reason in ENDINGS else "pruned"
     return {TrialState.FAIL: "failed"}.get(trial.state, trial.state.name.lower())
+
+
+def _trained_on_validation(run: RunDir, trial: FrozenTrial, is_final: bool) -> bool:
+    """Whether a trial was trained on the pictures of its objective, which then ranks nothing."""
+    if is_final and trial.params.get("full"):  # its folder may be on another machine
+        return True
+    return _result(run).get("trained_on_validation") is True
 
 
 def _note(trial: FrozenTrial) -> str:

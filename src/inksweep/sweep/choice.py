@@ -6,7 +6,7 @@ Only by what was measured on validation pictures. The test split ranks nothing h
 import logging
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from inksweep.paths import RunDir, SweepDir
 from inksweep.sweep.engine import Target
 from inksweep.sweep.grammar import bare
 from inksweep.sweep.ledger import Ledger
-from inksweep.sweep.marks import COPIES
+from inksweep.sweep.marks import COPIES, STOP_RULES
 from inksweep.sweep.settings import WinnerConf
 from inksweep.sweep.study import counts, measured, order
 from inksweep.sweep.trial import result
@@ -53,8 +53,9 @@ class Candidate:
     # In the search.
     trial: FrozenTrial
     runs: list[Ran]
-    # Trainings of it that did not complete.
+    # Trainings of it that did not complete; of these, those that it ended itself, since it diverged.
     lost: int = 0
+    diverged: int = 0
 
     @property
     def mean(self) -> float:
@@ -75,9 +76,10 @@ def sign(study: Study) -> int:
 def rank(candidates: Sequence[Candidate], study: Study, sweep: SweepDir) -> list[Candidate]:
     """Return the candidates, the best first.
 
-    Those come first whose trainings all completed, then by their mean. Of equal means, who is right more often on
-    the validation pictures on which only one of them is (McNemar), each of their pictures answered by the majority of
-    the seeds; where that is not known, or equal, the order of the search.
+    Those come first of which no training diverged, then by the mean of those that completed: that a machine was out of
+    memory says nothing of a configuration. Of equal means, who is right more often on the validation pictures on which
+    only one of them is (McNemar), each of their pictures answered by the majority of the seeds; where that is not
+    known, or equal, the order of the search.
 
     Args:
         candidates: in the order of the search.
@@ -85,9 +87,11 @@ def rank(candidates: Sequence[Candidate], study: Study, sweep: SweepDir) -> list
         sweep: where the trainings lie.
     """
 
-    def standing(candidate: Candidate) -> tuple[int, float]:
+    def standing(candidate: Candidate) -> tuple[bool, int, float]:
+        if not candidate.runs:
+            return True, candidate.diverged, 0.0
         # As many digits as a mean of measurements has: what only the rounding tells apart is equal.
-        return candidate.lost, sign(study) * float(f"{candidate.mean:.12g}") if candidate.runs else 0.0
+        return False, candidate.diverged, sign(study) * float(f"{candidate.mean:.12g}")
 
     ranked: list[Candidate] = []
     # sorted() keeps the order of the search among equals.
@@ -107,21 +111,21 @@ def majorities(candidates: Sequence[Candidate], sweep: SweepDir) -> dict[int, An
 
     None if a run has left no answers, or those are to other pictures.
     """
+    answers = [_answers(candidate, sweep) for candidate in candidates]
+    if not _are_comparable(*answers):
+        return None
+    return {candidate.trial.number: _majority(found) for candidate, found in zip(candidates, answers, strict=True)}
+
+
+def _majority(answers: "Sequence[Predictions]") -> Any:
+    """Return which pictures the majority of the trainings has right, a bool each."""
     from inksweep.significance import majority
 
-    answers = {candidate.trial.number: _answers(candidate, sweep) for candidate in candidates}
-    known = [answer for found in answers.values() for answer in found or ()]
-    if not all(answers.values()) or not known or not _are_comparable(known):
-        return None
-    return {
-        number: majority([a.predicted for a in found], [a.confidence for a in found]) == found[0].labels
-        for number, found in answers.items()
-        if found
-    }
+    return majority([a.predicted for a in answers], [a.confidence for a in answers]) == answers[0].labels
 
 
-def _answers(candidate: Candidate, sweep: SweepDir) -> "list[Predictions] | None":
-    """Return what each training answered to the validation pictures; None if one has not left it."""
+def _answers(candidate: Candidate, sweep: SweepDir) -> "list[Predictions]":
+    """Return what each training answered to the validation pictures; nothing if one of them has not left it."""
     from inksweep import predictions
 
     found: list[Predictions] = []
@@ -130,15 +134,19 @@ def _answers(candidate: Candidate, sweep: SweepDir) -> "list[Predictions] | None
             splits = predictions.load(RunDir(sweep.root / run.path).predictions)
         except InputError as error:
             log.warning("%s: it is compared by its objective only", error)
-            return None
+            return []
         if "val" not in splits:
-            return None
+            return []
         found.append(splits["val"])
-    return found or None
+    return found
 
 
-def _are_comparable(answers: "Sequence[Predictions]") -> bool:
-    return all(len(one) == len(answers[0]) and bool((one.labels == answers[0].labels).all()) for one in answers)
+def _are_comparable(*answers: "Sequence[Predictions]") -> bool:
+    """Whether all are known, and are to the same pictures."""
+    known = [one for found in answers for one in found]
+    return all(answers) and all(
+        len(one) == len(known[0]) and bool((one.labels == known[0].labels).all()) for one in known
+    )
 
 
 @dataclass(frozen=True)
@@ -155,8 +163,11 @@ class Choice:
     members: list[Ran] = field(default_factory=list)
     # Whether the model was trained on all data.
     full_data: bool = False
-    # A training of the same configuration to which the validation pictures are new, if they are not to the model.
-    calibrate_on: str | None = None
+    # A training of the same configuration to which the validation pictures are new, if they are not to the model; of an
+    # ensemble as many, if there are.
+    calibrate_on: str | list[str] | None = None
+    # Settings with which it was trained on all data, where the search had others.
+    retrained_with: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_final(self) -> bool:
@@ -219,10 +230,11 @@ def selection(choice: Choice, study: Study, sweep: SweepDir, conf: WinnerConf, t
         "objective": {"name": name, "direction": "maximize" if maximize else "minimize"},
         "trials": {"complete": states["complete"], "pruned": states["pruned"], "failed": states["fail"]},
         "trial": choice.trial.number,
-        "stop_rule": None if target is None else _stop_rule(study, target, name),
+        "stop_rule": _stop_rule(study, target, name),
         "searched": {bare(key): value for key, value in choice.trial.params.items()},
         "candidates": _described(choice.candidates, name, sweep),
         "full_data": choice.full_data,
+        "retrained_with": choice.retrained_with,
         "model": {"path": choice.model.path, "seed": choice.model.seed},
         "members": [run.path for run in choice.members],
         "calibrate_on": choice.calibrate_on,
@@ -240,9 +252,29 @@ def incumbents(study: Study) -> list[FrozenTrial]:
     return found
 
 
-def _stop_rule(study: Study, target: Target, objective: str | None) -> dict[str, Any]:
+def remember_stop_rule(study: Study, target: Target) -> None:
+    """Note in a study that this rule has looked at it: a later start may have another one, or none."""
+    had, rule = study.user_attrs.get(STOP_RULES, []), asdict(target)
+    if rule not in had[-1:]:
+        study.set_user_attr(STOP_RULES, [*(one for one in had if one != rule), rule])
+
+
+def stop_rule(study: Study, target: Target | None, objective: str | None) -> Target | None:
+    """Return the stop rule to tell of, of those that the study has had; `target` is the present one.
+
+    The last one. But one that looked at something else than the objective, by which the search ranks anyway, goes
+    before one that did not: what it saw has made that metric of the winner look better than it is.
+    """
+    rules = [Target(**rule) for rule in study.user_attrs.get(STOP_RULES, [])] + ([] if target is None else [target])
+    others = [rule for rule in rules if rule.metric not in (None, objective)]
+    return next(reversed(others or rules), None)
+
+
+def _stop_rule(study: Study, present: Target | None, objective: str | None) -> dict[str, Any] | None:
     """Return what the stop rule has seen: the metric of every incumbent, and whether the last one was good enough."""
-    seen = incumbents(study)
+    target, seen = stop_rule(study, present, objective), incumbents(study)
+    if target is None:
+        return None
     last = None if not seen else seen[-1].values[0] if target.metric is None else measured(seen[-1]).get(target.metric)
     return {
         "metric": target.metric or objective or "objective",
@@ -253,28 +285,44 @@ def _stop_rule(study: Study, target: Target, objective: str | None) -> dict[str,
 
 
 def _described(candidates: Sequence[Candidate], objective: str | None, sweep: SweepDir) -> list[dict[str, Any]]:
-    from inksweep.significance import Paired, bootstrap_mean
+    answers = [_answers(candidate, sweep) for candidate in candidates]
+    return [
+        {
+            "trial": candidate.trial.number,
+            "rank": place,
+            "searched_objective": candidate.trial.values[0],
+            "mean": candidate.mean,
+            "std": candidate.std,
+            **_compared(candidates[0], answers[0], candidate, found, objective),
+            "runs": [
+                {"path": run.path, "seed": run.seed, "objective": run.values[0], "metrics": run.metrics}
+                for run in candidate.runs
+            ],
+            # Trainings that failed or diverged; it ranks behind those of which fewer diverged.
+            "lost": candidate.lost,
+            "diverged": candidate.diverged,
+        }
+        for place, (candidate, found) in enumerate(zip(candidates, answers, strict=True), start=1)
+    ]
 
-    entries = []
-    for place, candidate in enumerate(candidates, start=1):
-        answers = _answers(candidate, sweep) if objective == ACCURACY else None
-        known = answers is not None and _are_comparable(answers)
-        pair = majorities([candidates[0], candidate], sweep) if place > 1 else None
-        entries.append(
-            {
-                "trial": candidate.trial.number,
-                "rank": place,
-                "searched_objective": candidate.trial.values[0],
-                "mean": candidate.mean,
-                "std": candidate.std,
-                "interval": list(bootstrap_mean([a.correct for a in answers])) if answers and known else None,
-                "p": None if pair is None else Paired.of(*pair.values()).p,
-                "runs": [
-                    {"path": run.path, "seed": run.seed, "objective": run.values[0], "metrics": run.metrics}
-                    for run in candidate.runs
-                ],
-                # Trainings that failed or diverged: it ranks behind those that have lost fewer.
-                "lost": candidate.lost,
-            }
-        )
-    return entries
+
+def _compared(
+    first: Candidate,
+    first_answers: "Sequence[Predictions]",
+    candidate: Candidate,
+    answers: "Sequence[Predictions]",
+    objective: str | None,
+) -> dict[str, Any]:
+    """Return how sure a mean is, and its difference to that of the first candidate; null what is not known."""
+    from inksweep.significance import Paired, bootstrap_difference, bootstrap_mean
+
+    interval = p = difference = None
+    if objective == ACCURACY and _are_comparable(answers):
+        interval = list(bootstrap_mean([a.correct for a in answers]))
+    if candidate is not first and _are_comparable(first_answers, answers):
+        # By the majorities of the seeds: of the chance between seeds it knows nothing, as the difference does.
+        p = Paired.of(_majority(first_answers), _majority(answers)).p
+        if objective == ACCURACY:
+            ends = bootstrap_difference([a.correct for a in first_answers], [a.correct for a in answers])
+            difference = {"mean": candidate.mean - first.mean, "interval": list(ends)}
+    return {"interval": interval, "p": p, "difference": difference}

@@ -43,6 +43,7 @@ class Saving:
 
     def __init__(self, study: Study, sweep: SweepDir, conf: WinnerConf, target: Target | None):
         self.study, self.sweep, self.conf, self.target = study, sweep, conf, target
+        winner.restore(sweep)
 
     def keep(self) -> None:
         """See that the winner of the search is there, or that of an earlier final stage, should this one be killed."""
@@ -67,7 +68,7 @@ class Saving:
     def _announce(self, decided: Choice) -> None:
         saved, model = self._save(decided), decided.model
         place = (
-            f"-> {shown(saved.root)}" if saved is not None else f"on {winner.host(model.trial)}, which has its folder"
+            f"-> {shown(saved.root)}" if saved is not None else f"on {winner.host(model.trial)}; its folder is not here"
         )
         which = f"trial {decided.trial.number}"
         if decided.is_final:
@@ -80,9 +81,9 @@ class Saving:
         if self.conf.ensemble > len(decided.trainings) and decided.is_final == self.conf.runs_again:
             few = len(decided.trainings)
             log.warning("hydra.sweeper.winner.ensemble=%d: models there are only %d", self.conf.ensemble, few)
-        for command in winner.commands(self.sweep, decided, sys.argv[0]):
-            log.info("train it again: %s", command)
         if saved is not None:
+            for command in (winner.saved_selection(self.sweep) or {}).get("commands", []):
+                log.info("train it again: %s", command)
             log.info("how to use it: %s", shown(saved.card))
 
     def _save(self, decided: Choice) -> WinnerDir | None:

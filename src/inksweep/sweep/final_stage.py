@@ -2,35 +2,59 @@
 
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
-from optuna.study import Study
 
 from inksweep.errors import InputError, explain, last_line
 from inksweep.paths import SweepDir, shown
 from inksweep.sweep import definition, running, storage
-from inksweep.sweep.choice import best_of
+from inksweep.sweep.choice import Choice, best_of
 from inksweep.sweep.conclusion import Saving
 from inksweep.sweep.elsewhere import moved
 from inksweep.sweep.engine import Engine, Rules
-from inksweep.sweep.finals import ON_ALL, Configurations, Finals, FinalsReport, FinalsSampler, replaced
+from inksweep.sweep.finals import ON_ALL, Configurations, Finals, FinalsReport, FinalsSampler, replaced, value_of
 from inksweep.sweep.finals import digest as digest_of
+from inksweep.sweep.grammar import bare, written
 from inksweep.sweep.ledger import Ledger
 from inksweep.sweep.marks import FINAL
 from inksweep.sweep.owner import Owner
-from inksweep.sweep.report import write_settings
+from inksweep.sweep.report import Report, write_settings
 from inksweep.sweep.settings import InksweepSweeperConf
-from inksweep.sweep.space import Space
+from inksweep.sweep.space import Space, can_be
 from inksweep.sweep.study import open_study, repair
 
 log = logging.getLogger(__name__)
 
 # How a search may end that has a final stage.
-AFTER = ("target", "n_trials", "timeout")
+AFTER = ("target", "n_trials")
+# With this a training has the validation pictures among those it trains on.
+ALL_KEY = "data.train_on_all"
+
+
+def check_ranking(space: Space, config: DictConfig, compose: Callable[[list[str]], DictConfig]) -> None:
+    """Compose jobs that together take every branch; refuse a search that ranks by pictures which it trains on.
+
+    Args:
+        space: what is searched.
+        config: what Hydra composed for the sweep.
+        compose: composes the config of a job, and raises if that cannot be done.
+
+    Raises:
+        InputError: some trial may train on the validation pictures.
+    """
+    # First what needs no job: with such a value the app may refuse a job for other reasons.
+    leaves = [leaf for block in space.blocks for key, leaf in block.items() if bare(key) == ALL_KEY]
+    refused = any(can_be(leaf, "true") for leaf in leaves) or (not leaves and value_of(config, ALL_KEY) is True)
+    if refused or any(value_of(compose(overrides), ALL_KEY) is True for overrides in space.examples()):
+        raise InputError(
+            f"{ALL_KEY}=true: a sweep ranks by the validation pictures, so no trial may train on them; leave it out, "
+            "hydra.sweeper.winner.full_data=true trains the winner on all"
+        )
 
 
 def prepare(
@@ -38,7 +62,7 @@ def prepare(
     space: Space,
     config: DictConfig,
     conf: InksweepSweeperConf,
-    compose: Callable[[list[str]], None],
+    compose: Callable[[list[str]], object],
 ) -> Configurations | None:
     """Return the trials as a final stage trains them again; None if none is asked for.
 
@@ -47,21 +71,46 @@ def prepare(
     """
     if not conf.winner.runs_again:
         return None
-    configurations = Configurations(sweep, space, config, conf.winner.seed_key)
+    configurations = Configurations(sweep, space, config, conf.winner.seed_key, conf.unrelated)
     if conf.winner.full_data:
         try:
-            compose(replaced(space.examples()[0], ON_ALL))
+            for overrides in space.examples():
+                compose(replaced(overrides, ON_ALL))
         except Exception as error:
             reason = explain(error) or last_line(error)
             raise InputError(f"hydra.sweeper.winner.full_data=true: the app cannot train so ({reason})") from error
     return configurations
 
 
+def run(begin: Callable[[], "FinalStage"], saving: Saving) -> None:
+    """Run a final stage, then save the winner: that of the stage, or, if it does not get that far, the one before.
+
+    Args:
+        begin: makes the stage.
+        saving: of the search.
+
+    Raises:
+        Exception: it could not begin, or too many trainings failed; that of the last one.
+    """
+    saving.keep()  # whatever happens now
+    is_done, decided = False, None
+    try:
+        stage = begin()
+        if stage.train():
+            decided, is_done = stage.decide(), True
+    finally:
+        if not is_done:
+            log.info("the final stage is not done; the same command goes on with it")
+            saving.announce(None)
+    if is_done:
+        saving.announce(decided)
+
+
 class FinalStage:
     """The final stage of a sweep.
 
     Args:
-        search: the study of the search.
+        report: of the search.
         searched: of what it is a search.
         configurations: its trials.
         config: what Hydra composed for the sweep.
@@ -69,11 +118,12 @@ class FinalStage:
         settings: what `sweep.yaml` says of the sweep.
         launcher_for: makes the launcher, which runs trials, for such a config.
         serial: whether the launcher runs jobs in this process.
+        ends: when the time of this start is over, by `time.monotonic()`.
     """
 
     def __init__(
         self,
-        search: Study,
+        report: Report,
         searched: Mapping[str, str],
         configurations: Configurations,
         config: DictConfig,
@@ -81,7 +131,9 @@ class FinalStage:
         settings: Mapping[str, Any],
         launcher_for: Callable[[DictConfig], Launcher],
         serial: bool,
+        ends: float,
     ):
+        self.report, self.ends, search = report, ends, report.study
         self.conf, self.launcher_for, self.serial = conf, launcher_for, serial
         self.sweep = configurations.sweep.finals
         # In a database a search without a name is called by its folder, and so is then its final stage.
@@ -97,35 +149,54 @@ class FinalStage:
         self.finals = Finals(search, self.study, conf.winner, configurations, mark)
         self.study.sampler = FinalsSampler(self.finals)
 
-    def run(self, saving: Saving) -> None:
-        """Train what is missing, then save the winner.
+    def train(self) -> bool:
+        """Train what is missing; return whether nothing is any more, False if time ran out before.
 
         Raises:
-            Exception: too many trainings failed; that of the last one. The winner is then that of the search.
+            Exception: too many trainings failed; that of the last one.
         """
-        missing = self.finals.missing()
-        if missing:
-            saving.keep()  # whatever happens now
-        self._say_what(len(missing))
-        owner, has_ended = Owner(self.study, self.sweep, self.address), False
+        self._say_what(len(self.finals.missing()))
+        owner, state = Owner(self.study, self.sweep, self.address), "interrupted"
+        self._tell_how_far("running")
         try:
             with owner.alive():
                 # Those on all data are known once the others are there; another process may have found a better trial.
                 while self.finals.missing():
                     repair(self.study, owner.orphans(), alone=self.address.exclusive)
                     self.finals.retire()
-                    self._train(owner)
-            has_ended = True
+                    if self._train(owner) == "timeout" and self.finals.missing():
+                        log.info("%g s are over (hydra.sweeper.timeout_s)", self.conf.timeout_s)
+                        return False
+            state = "ended"
         finally:
-            if not has_ended:
-                log.info("the final stage is not done; the same command goes on with it")
-                saving.announce(None)
+            self._tell_how_far(state)
+        return True
+
+    def decide(self) -> Choice | None:
+        """Return what follows from the trainings, and say what is wrong with it; None if nothing does."""
         for training in self.finals.failed():
             log.warning("final stage: %s failed; the same command tries it again", training)
         decided = self.finals.choice()
+        if self.conf.winner.full_data and (decided is None or not decided.full_data):
+            reasons = "; ".join(self.finals.not_on_all()) or "no configuration could be trained again"
+            log.warning("hydra.sweeper.winner.full_data=true: the winner is not of all data (%s)", reasons)
+        elif decided is not None and decided.retrained_with:
+            had = self.finals.configurations.otherwise(decided.trial)
+            log.warning(
+                "on all data it was trained with %s, where trial %d had %s: how long to train was found on other "
+                "settings, and could not be measured on validation",
+                _settings(decided.retrained_with),
+                decided.trial.number,
+                _settings(had),
+            )
         if decided is None:
             log.warning("no training of the final stage is complete; the winner is that of the search")
-        saving.announce(decided)
+        return decided
+
+    def _tell_how_far(self, state: str) -> None:
+        done = self.finals.done
+        self.report.final_stage = {"missing": self.finals.total - done, "done": done, "state": state}
+        self.report.write(self.report.stop_reason)
 
     def _say_what(self, missing: int) -> None:
         conf, found = self.conf.winner, best_of(self.finals.search, self.conf.winner.top_k)
@@ -142,14 +213,15 @@ class FinalStage:
             log.info("final stage: the best configuration on all data, on %d new seeds", conf.ensemble)
         log.info("final stage: %d trainings are missing -> %s", missing, shown(self.sweep.root))
 
-    def _train(self, owner: Owner) -> None:
-        """Run one engine until what is missing now has ended."""
+    def _train(self, owner: Owner) -> str | None:
+        """Run one engine until what is missing now has ended; return why it stopped."""
         rules, report = self._rules(), FinalsReport(Ledger(self.study), self.sweep, None)
         slots = running.slots(self.launcher_for(self.config), self.conf.n_jobs, self.serial, self.sweep, owner)
         engine = Engine(
             report.ledger, self.finals, slots, self.sweep, rules, owner, report.update, alone=self.address.exclusive
         )
         running.run(engine, report, visible=not self.serial)
+        return engine.stop_reason
 
     def _rules(self) -> Rules:
         conf, budget = self.conf, self.conf.max_failures
@@ -158,7 +230,12 @@ class FinalStage:
         return Rules(
             self.finals.size(),
             budget,
+            timeout_s=max(0.0, self.ends - time.monotonic()),
             trial_timeout_s=conf.trial_timeout_s or math.inf,
             retry=conf.retry,
             reuse_results=not self.finals.has_others(),
         )
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={written(value)}" for key, value in values.items())

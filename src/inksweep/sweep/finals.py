@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
@@ -30,6 +31,8 @@ from inksweep.sweep.study import counts, end, measured
 SEED_KEY = "hydra.sweeper.winner.seed_key"
 # What a training on all of the train files is told besides.
 ON_ALL = ("data.train_on_all=true", "trainer.keep=last", "trainer.patience=null")
+# What of it a search may have had otherwise, and found its length of training by.
+LENGTH = {"trainer.keep": "last", "trainer.patience": None}
 # Optuna keeps whole numbers as floating point ones.
 MOST = 2**53
 
@@ -66,13 +69,20 @@ class Configurations:
         space: what was searched.
         config: what Hydra composed for the sweep.
         seed_key: the key of a training's seed.
+        unrelated: keys of the config that change no result: they are what this start says, not what the trial was told.
 
     Raises:
         InputError: there is no such key, or its value is no seed to count on from.
     """
 
-    def __init__(self, sweep: SweepDir, space: Space, config: DictConfig, seed_key: str):
+    def __init__(self, sweep: SweepDir, space: Space, config: DictConfig, seed_key: str, unrelated: Sequence[str] = ()):
         self.sweep, self.space, self.config, self.seed_key = sweep, space, config, seed_key
+        typed = [
+            *(f"{key}={leaf.text}" for key, leaf in space.block.items() if isinstance(leaf, Fixed)),
+            *space.deletes,
+        ]
+        below = tuple(f"{key}." for key in unrelated)
+        self._typed = [word for word in typed if f"{bare(word)}.".startswith(below)]
         leaves = [leaf for block in space.blocks for key, leaf in block.items() if bare(key) == seed_key]
         known = _keys(config)
         if not leaves and seed_key not in known:
@@ -94,21 +104,34 @@ class Configurations:
         path = self.sweep.trial(trial.number).overrides
         if path.is_file():
             told: Any = OmegaConf.to_container(OmegaConf.load(path))
-            return [str(override) for override in told]
+            typed = {bare(word) for word in self._typed}
+            return [*(str(word) for word in told if bare(str(word)) not in typed), *self._typed]
         again: Any = FixedTrial(trial.params)  # it ran on another machine
         return self.space.overrides(again)
 
     def seed(self, trial: FrozenTrial) -> int:
         """Return the seed that the search trained `trial` with."""
-        for override in self.overrides(trial):
-            if not is_delete(override) and bare(override) == self.seed_key:
-                leaf = parse(override, override)[1]
-                return self._checked(leaf.value if isinstance(leaf, Fixed) else None)
-        return self._checked(OmegaConf.select(self.config, self.seed_key))
+        return self._checked(self._told(trial, self.seed_key))
 
     def job(self, trial: FrozenTrial, training: Training) -> list[str]:
         """Return the overrides of a training."""
         return replaced(self.overrides(trial), [f"{self.seed_key}={training.seed}", *(ON_ALL if training.full else ())])
+
+    def otherwise(self, trial: FrozenTrial) -> dict[str, Any]:
+        """Return, of `LENGTH`, what the search trained `trial` with where that was something else."""
+        path = self.sweep.trial(trial.number).config
+        composed: Any = OmegaConf.load(path) if path.is_file() else None  # it may have run on another machine
+        found = {key: self._told(trial, key) if composed is None else value_of(composed, key) for key in LENGTH}
+        # A key that is not there has no other value.
+        return {key: value for key, value in found.items() if value is not None and value != LENGTH[key]}
+
+    def _told(self, trial: FrozenTrial, key: str) -> Any:
+        """Return the value that `trial` had of a key that no group but that of the config itself sets."""
+        for override in self.overrides(trial):
+            if not is_delete(override) and bare(override) == key:
+                leaf = parse(override, override)[1]
+                return leaf.value if isinstance(leaf, Fixed) else None
+        return value_of(self.config, key)
 
     def _checked(self, seed: Any) -> int:
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < MOST // 2:
@@ -132,6 +155,17 @@ def _keys(config: DictConfig) -> list[str]:
     return found
 
 
+def value_of(config: DictConfig, key: str) -> Any:
+    """Return the value of a dotted key; None if there is none, or nobody can tell before a job runs.
+
+    The config may be of any app: what is one key in ours may be a list in it, or made by a resolver.
+    """
+    try:
+        return OmegaConf.select(config, key, default=None)
+    except OmegaConfBaseException:
+        return None
+
+
 def replaced(overrides: Sequence[str], words: Sequence[str]) -> list[str]:
     """Return `overrides` with `words` in the place of those about the same keys, `+` and the like kept."""
     new = {bare(word): word for word in words}
@@ -153,7 +187,11 @@ def _on_all(conf: WinnerConf) -> int:
 
 def digest(definition: Mapping[str, str], seed_key: str) -> str:
     """Return what tells the trainings of one search from those of another under the same name, in short."""
-    return hashlib.sha256(json.dumps([definition, seed_key], sort_keys=True).encode()).hexdigest()[:16]
+    return _digest([definition, seed_key])
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 class Finals:
@@ -210,17 +248,27 @@ class Finals:
     def overrides(self, trial: Trial) -> list[str]:
         """Suggest which training `trial` is; return the overrides of its job."""
         number, seed, full = (trial.suggest_int(name, 0, MOST) for name in ("trial", "seed", "full"))
-        trial.set_user_attr(FINAL, self.digest)
-        return self.configurations.job(self._searched(number), Training(number, seed, bool(full)))
+        searched = self.search.get_trials(deepcopy=False)[number]
+        trial.set_user_attr(FINAL, self.mark(searched))
+        return self.configurations.job(searched, Training(number, seed, bool(full)))
+
+    def mark(self, trial: FrozenTrial) -> str:
+        """Return what tells the trainings of a trial from those of another search, or of another trial of its number.
+
+        A study that was begun anew under the old name has the same numbers.
+        """
+        return f"{self.digest}-{_digest(trial.params)}"
 
     def candidates(self) -> list[Candidate]:
         """Return the configurations that were trained again, the best first."""
-        ran = self.ran()
+        ran, ended = self.ran(), self._ended()
         found = []
         for trial in best_of(self.search, self.conf.top_k):
             wanted = self._seeds(trial)
             runs = [ran[training] for training in wanted if training in ran]
-            found.append(Candidate(trial, runs, len(wanted) - len(runs)))
+            lost = [training for training in wanted if training not in ran]
+            # What has ended without an objective ended itself: it diverged. The others failed.
+            found.append(Candidate(trial, runs, len(lost), sum(training in ended for training in lost)))
         return rank(found, self.search, self.sweep)
 
     def chosen(self) -> FrozenTrial | None:
@@ -247,8 +295,16 @@ class Finals:
         runs, size = best_runs(mine, self.search), self.conf.ensemble
         if full := self.on_all(chosen):
             # The validation pictures are no news to a model that was trained on them.
-            other = runs[0].path if runs else str(chosen.user_attrs.get(COPIES, chosen.number))
-            return Choice(chosen, full[0], candidates, full if len(full) > 1 else [], True, other)
+            new_to = [run.path for run in runs[: len(full)]] or [str(chosen.user_attrs.get(COPIES, chosen.number))]
+            return Choice(
+                chosen,
+                full[0],
+                candidates,
+                full if len(full) > 1 else [],
+                full_data=True,
+                calibrate_on=new_to if len(new_to) > 1 else new_to[0],
+                retrained_with={key: LENGTH[key] for key in self.configurations.otherwise(chosen)},
+            )
         if not runs:
             return None
         return Choice(chosen, runs[0], candidates, runs[:size] if min(size, len(runs)) > 1 else [])
@@ -266,13 +322,25 @@ class Finals:
 
     def has_others(self) -> bool:
         """Whether the study holds trainings of another search, whose results say nothing of this one."""
-        marks = {trial.user_attrs.get(FINAL, self.digest) for trial in self.study.get_trials(deepcopy=False)}
-        return bool(marks - {self.digest})
+        trials = [trial for trial in self.study.get_trials(deepcopy=False) if FINAL in trial.user_attrs]
+        return len(self._mine(trials)) < len(trials)
 
     @property
     def total(self) -> int:
         """How many trainings are known to be wanted."""
         return len(self._wanted)
+
+    @property
+    def done(self) -> int:
+        """How many of these have ended, and are not to be tried again."""
+        ended = self._ended()
+        return sum(training in ended for training in self._wanted)
+
+    def not_on_all(self) -> list[str]:
+        """Return the trainings on all data that did not complete, with what came of them."""
+        ran, last = self.ran(), {Training.of(trial): trial for trial in self._counted()}
+        missing = [training for training in self._wanted if training.full and training not in ran]
+        return [f"{training}: {verdict(last[training])}" for training in missing if training in last]
 
     def failed(self) -> list[Training]:
         """Return the wanted trainings that failed in this start, and have not come to a better end."""
@@ -289,13 +357,28 @@ class Finals:
         return [Training(trial.number, base + 1 + index) for index in range(self.conf.seeds)]
 
     def _counted(self) -> list[FrozenTrial]:
-        trials = self.study.get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.user_attrs.get(FINAL) == self.digest and counts(trial)]
+        return [trial for trial in self._mine(self.study.get_trials(deepcopy=False)) if counts(trial)]
+
+    def _mine(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return those that trained a trial of this search, with the parameters that it has now."""
+        searched = self.search.get_trials(deepcopy=False)
+
+        def is_mine(trial: FrozenTrial) -> bool:
+            training = Training.of(trial)
+            if training is None or training.trial >= len(searched):
+                return False
+            return bool(trial.user_attrs.get(FINAL) == self.mark(searched[training.trial]))
+
+        return [trial for trial in trials if is_mine(trial)]
+
+    def _ended(self) -> set[Training | None]:
+        """Return the trainings that completed or diverged: they would do so again."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        return {Training.of(trial) for trial in self._counted() if trial.state in states}
 
     def _settled(self) -> set[Training | None]:
-        """Return the trainings whose end is known: a complete one, a diverged one, and one that has just failed."""
-        ended = (TrialState.COMPLETE, TrialState.PRUNED)
-        return {Training.of(t) for t in self._counted() if t.state in ended or self._has_failed_now(t)}
+        """Return the trainings whose end is known: these, and those that have just failed."""
+        return self._ended() | {Training.of(trial) for trial in self._counted() if self._has_failed_now(trial)}
 
     def _has_failed_now(self, trial: FrozenTrial) -> bool:
         return trial.state is TrialState.FAIL and trial.number >= self._first and OWNER in trial.user_attrs
@@ -304,9 +387,6 @@ class Finals:
         trials = self.study.get_trials(deepcopy=False, states=[TrialState.WAITING, TrialState.RUNNING])
         taken = self._settled() | {Training.of(trial) for trial in trials}
         return [training for training in self._wanted if training not in taken]
-
-    def _searched(self, number: int) -> FrozenTrial:
-        return self.search.get_trials(deepcopy=False)[number]
 
 
 class FinalsSampler(BaseSampler):

@@ -4,10 +4,14 @@
 DEFINITION = "inksweep:definition"
 # It has gone on as another search: its trials are of several.
 CHANGED = "inksweep:changed"
+# The stop rules that it has had, in the order in which they were given: [{"metric": name or null, "value": number,
+# "maximize": bool}, ...].
+STOP_RULES = "inksweep:stop_rules"
 # The sweeps, with their number of points, that it was warm-started from.
 WARM_STARTS = "inksweep:warm_starts"
 
-# On the study of a final stage, whose trainings are never pruned; on each of them: a digest of the search it was for.
+# On the study of a final stage, whose trainings are never pruned; on each of them: a digest of the search it was for,
+# and of the parameters that it trained with.
 FINAL = "inksweep:final"
 
 # On a trial that ended without counting, because its process was lost or the sweep was interrupted: it is to be

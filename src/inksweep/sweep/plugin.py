@@ -62,12 +62,13 @@ class InksweepSweeper(Sweeper):
             hydra_context=self.hydra_context, task_function=TrialTask(self.task_function), config=config
         )
 
-    def _check_job(self, overrides: list[str]) -> None:
+    def _check_job(self, overrides: list[str]) -> DictConfig:
         """Compose the config of a job; resolving its run directory lets our own app check every value."""
         assert self.config is not None
         assert self.hydra_context is not None
         job = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         _ = job.hydra.run.dir
+        return job
 
 
 def _serial_slot(config: DictConfig) -> str | None:

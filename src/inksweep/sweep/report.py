@@ -29,7 +29,11 @@ class Report:
 
     def __init__(self, ledger: Ledger, sweep: SweepDir, target: Target | None):
         self.ledger, self.study, self.sweep, self.target = ledger, ledger.study, sweep, target
+        # Of the search, if a final stage follows: how far that is.
+        self.final_stage: dict[str, Any] | None = None
         self.started = time.monotonic()
+        # As last written.
+        self.stop_reason: str | None = None
         self._best: tuple[int, ...] | None = None
 
     def update(self, trial: FrozenTrial, seconds: float) -> None:
@@ -40,6 +44,7 @@ class Report:
     def write(self, stop_reason: str | None = None) -> None:
         """Write both files; a reader sees the old ones or these."""
         self.ledger.look()
+        self.stop_reason = stop_reason
         # They can be made again from the study, and waiting for the disk may cost more than a trial.
         with replacing(self.sweep.summary, durable=stop_reason is not None) as file:
             json.dump(self.summary(stop_reason), file, indent=2)
@@ -76,6 +81,7 @@ class Report:
             "elapsed_s": round(time.monotonic() - self.started, 3),
             "trials_s": round(self.ledger.seconds, 3),
             "stop_reason": stop_reason,
+            "final_stage": self.final_stage,
         }
 
     def line(self, trial: FrozenTrial, seconds: float) -> str:

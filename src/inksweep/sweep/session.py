@@ -4,6 +4,7 @@ import logging
 import math
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -20,7 +21,7 @@ from optuna.trial import Trial
 
 from inksweep.errors import without_password
 from inksweep.paths import SweepDir, held
-from inksweep.sweep import definition, final_stage, page, points, pruner, rehearsal, running, sampler, storage
+from inksweep.sweep import choice, definition, final_stage, page, points, pruner, rehearsal, running, sampler, storage
 from inksweep.sweep.conclusion import Saving, say_why
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target
@@ -41,7 +42,7 @@ def run(
     conf: InksweepSweeperConf,
     arguments: Sequence[str],
     launcher_for: Callable[[DictConfig], Launcher],
-    compose: Callable[[list[str]], None],
+    compose: Callable[[list[str]], DictConfig],
     serial: bool,
 ) -> None:
     """Begin a sweep or go on with it, until one of its stop rules holds; save the winner.
@@ -62,8 +63,8 @@ def run(
     sweep = SweepDir(address.sweep)
     space = declare(conf.params, conf.when, arguments, _extension(config, conf.custom_search_space))
     # What is wrong, in whichever branch, is one message now, before anything is written.
-    for overrides in space.examples():
-        compose(overrides)
+    final_stage.check_ranking(space, config, compose)
+    page.check_exports(conf.winner.export)
     search = definition.describe(space, conf.directions, _base(config), extension=conf.custom_search_space)
     configurations = final_stage.prepare(sweep, space, config, conf, compose)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -84,6 +85,8 @@ def run(
         report = Report(ledger, sweep, rules.target)
         settings = _settings(config, conf, address, arguments)
         write_settings(sweep, settings)
+        if rules.target is not None:
+            choice.remember_stop_rule(study, rules.target)
         saving = Saving(study, sweep, conf.winner, rules.target)
         with owner.alive():
             _greet(study, rules, repair(study, owner.orphans(), alone=address.exclusive))
@@ -92,7 +95,10 @@ def run(
             engine = Engine(ledger, space, slots, sweep, rules, owner, report.update, alone=address.exclusive)
             final = None
             if configurations is not None:
-                final = partial(FinalStage, study, search, configurations, config, conf, settings, launcher_for, serial)
+                ends = time.monotonic() + rules.timeout_s
+                final = partial(
+                    FinalStage, report, search, configurations, config, conf, settings, launcher_for, serial, ends
+                )
             is_interrupted = False
             try:
                 _train(engine, report, saving, final, visible=not serial)
@@ -119,9 +125,11 @@ def _train(
     finally:
         say_why(engine.study, engine.rules, engine.stop_reason or "error")
         if not has_final:
+            if final is not None and engine.stop_reason == "timeout":
+                log.info("the final stage comes when the search is done; the same command goes on")
             saving.announce(None)
     if has_final and final is not None:
-        final().run(saving)
+        final_stage.run(final, saving)
 
 
 def _prepare(

@@ -169,6 +169,12 @@ class WinnerConf:
             "1 with hydra.sweeper.winner.seeds=0, which trains none again; hydra.sweeper.winner.seeds=5 compares them, "
             f"hydra.sweeper.winner.ensemble={self.top_k} without full_data joins them",
         )
+        made = [
+            f"hydra.sweeper.winner.{key}={getattr(self, key)}"
+            for key, is_asked in (("export", bool(self.export)), ("ensemble", self.ensemble > 1))
+            if is_asked
+        ]
+        check(self.card or not made, "card", f"true with {' and '.join(made)}, which is made together with the card")
 
     @property
     def runs_again(self) -> bool:

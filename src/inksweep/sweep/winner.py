@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
 from inksweep.errors import last_line
-from inksweep.paths import RunDir, SweepDir, WinnerDir, put_folder, shown
+from inksweep.paths import RunDir, SweepDir, WinnerDir, put_folder, recover, replacing, shown
 from inksweep.sweep.choice import Choice, Ran
 from inksweep.sweep.grammar import bare
 from inksweep.sweep.marks import OWNER
+from inksweep.sweep.settings import EXPORTS
 from inksweep.sweep.trial import result
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ print(about["classes"], about["preprocess"])  # pictures: (n, 1, size, size), fr
 ```
 """
 
+# What of selection.json makes it this winner; the rest tells how it came to be chosen.
+IDENTITY = ("study", "trial", "model", "members", "calibrate_on", "full_data")
 
 TEST_SPLIT = (
     "The test split ranked nothing; a sweep with a target looks at the best trial's test metric to decide",
@@ -42,8 +45,9 @@ TEST_SPLIT = (
 def save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: str) -> WinnerDir | None:
     """Put what was chosen in `winner/`; a reader sees the old winner, for an instant none, or this one: never half.
 
-    A winner that was chosen in the same way is left as it is, with all that has been added to it. Files that the
-    training does not have (other apps write no model.pt) are left out.
+    If the same is there already it stays, with all that has been added to it, and only the story of its choice is
+    written anew. What another winner was exported to, this one is to be exported to as well. Files that the training
+    does not have (other apps write no model.pt) are left out.
 
     Args:
         sweep: where.
@@ -52,23 +56,31 @@ def save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: st
         program: the script, as the user called it.
 
     Returns:
-        Where it is; None if the training ran on another machine and its folder is there.
+        Where it is; None if the training ran on another machine and its folder is there, or is gone.
     """
     with FileLock(sweep.winner_lock):  # another process of this sweep may be at the same
         return _save(sweep, choice, selection, program)
 
 
 def _save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: str) -> WinnerDir | None:
+    recover(sweep.winner.root)
     for leftover in sweep.root.glob(".winner-*"):
         shutil.rmtree(leftover)
     run, winner = RunDir(sweep.root / choice.model.path), sweep.winner
-    if not run.root.exists():
+    saved = saved_selection(sweep) or {}
+    is_same = _identity(saved) == _identity(selection)
+    is_here = run.root.exists()
+    if not is_here and not is_same:
         if winner.root.exists():
-            log.warning("%s: its trial's folder %s is gone; it stays as it is", shown(winner.root), shown(run.root))
-            return winner
+            log.warning("%s: is still that of trial %s", shown(winner.root), saved.get("trial", "(unknown)"))
         return None
-    selection = selection | {"commands": commands(sweep, choice, program)}
-    if saved_selection(sweep) == json.loads(json.dumps(selection)):
+    selection = selection | {
+        "commands": commands(sweep, choice, program) if is_here else saved.get("commands", []),
+        "export": list(dict.fromkeys([*selection["export"], *_exported(winner, saved)])),
+    }
+    if is_same and (not is_here or _is_copy(winner, run, is_ensemble=bool(choice.members))):
+        if saved != json.loads(json.dumps(selection)):
+            _retell(winner, selection, card(sweep, choice, selection))
         return winner
     building = WinnerDir(Path(tempfile.mkdtemp(dir=sweep.root, prefix=".winner-")))
     copies = {
@@ -82,7 +94,7 @@ def _save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: s
         if source.is_file():
             shutil.copyfile(source, copy)
             _flush(copy)
-    building.selection.write_text(json.dumps(selection, indent=2) + "\n", encoding="utf-8")
+    building.selection.write_text(_as_text(selection), encoding="utf-8")
     building.card.write_text(card(sweep, choice, selection), encoding="utf-8")
     for written in (building.selection, building.card):
         _flush(written)
@@ -91,17 +103,74 @@ def _save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: s
     return winner
 
 
+def restore(sweep: SweepDir) -> None:
+    """Put the winner back that a process which was killed had just moved aside."""
+    if sweep.root.exists():
+        with FileLock(sweep.winner_lock):
+            recover(sweep.winner.root)
+
+
+def _identity(selection: Mapping[str, Any]) -> list[Any]:
+    return [json.loads(json.dumps(selection.get(key))) for key in IDENTITY]
+
+
+def _is_copy(winner: WinnerDir, run: RunDir, *, is_ensemble: bool) -> bool:
+    """Whether a winner was saved from what is in this folder: a study that was begun anew has the same numbers."""
+    pairs = [(winner.config, run.config), (winner.metrics, run.metrics)]
+    if not is_ensemble:  # the card's process writes what the models measure together
+        pairs.append((winner.result, run.result))
+    return all(_content(copy) == _content(source) for copy, source in pairs)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _exported(winner: WinnerDir, saved: Mapping[str, Any]) -> list[str]:
+    """Return what the winner that is there was exported to, or is to be and has not been tried."""
+    asked = set(saved.get("export", [])) - _failed_exports(winner)
+    recorded = _json(winner.exports) or {}
+    return [name for name in EXPORTS if name in asked or _is_inside(winner, recorded.get(name))]
+
+
+def _is_inside(winner: WinnerDir, export: Any) -> bool:
+    """Whether an export lies beside the model; one that was written elsewhere belongs to who wrote it."""
+    file = export.get("file") if isinstance(export, dict) else None
+    return isinstance(file, str) and Path(file).name == file and (winner.root / file).is_file()
+
+
+def _failed_exports(winner: WinnerDir) -> set[str]:
+    """Return the formats that could not be written when the card was."""
+    exports = (_json(winner.card_facts) or {}).get("exports")
+    entries = exports.items() if isinstance(exports, dict) else ()
+    return {name for name, entry in entries if isinstance(entry, dict) and "failed" in entry}
+
+
+def _retell(winner: WinnerDir, selection: Mapping[str, Any], plain_card: str) -> None:
+    """Write anew how a winner was chosen; a card that was made of the model is made again by who makes it."""
+    if not winner.card_facts.exists():
+        with replacing(winner.card) as file:
+            file.write(plain_card)
+    with replacing(winner.selection) as file:
+        file.write(_as_text(selection))
+
+
+def _as_text(selection: Mapping[str, Any]) -> str:
+    return json.dumps(selection, indent=2) + "\n"
+
+
 def saved_selection(sweep: SweepDir) -> dict[str, Any] | None:
     """Return what the winner that is there says of its choice; None if there is none, or it says nothing."""
     return _json(sweep.winner.selection)
 
 
 def wants_card(sweep: SweepDir) -> bool:
-    """Whether the winner has a model of ours, and no card yet that was made of it as it is chosen now."""
-    made = _json(sweep.winner.card_facts) or {}
+    """Whether the winner has a model of ours, and no card yet of it as it is chosen now, with the exports asked for."""
+    made, selection = (_json(sweep.winner.card_facts) or {}).get("selection"), saved_selection(sweep)
+    failed = _failed_exports(sweep.winner).intersection((selection or {}).get("export", []))
     # Only our own runs say this of themselves; a model.pt of another app is not ours to describe.
     is_ours = sweep.winner.model.is_file() and "versions" in (_json(sweep.winner.result) or {})
-    return is_ours and made.get("selection") != saved_selection(sweep)
+    return is_ours and (made != selection or bool(failed))
 
 
 def _json(path: Path) -> dict[str, Any] | None:

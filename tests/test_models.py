@@ -39,6 +39,19 @@ def test_a_block_may_have_several_convolutions_and_still_halves_once() -> None:
         assert widths == [(1, 4), (4, 8), (8, 8)]
 
 
+def test_a_stem_reads_the_picture_without_padding() -> None:
+    # 9 -> 5 -> 3 -> 2 pixels, whichever way a block halves, also where the stem is all of the first block
+    for pooling in ("stride", "max", "avg"):
+        for convolutions in (1, [2, 1]):
+            values = CNN_VALUES | {"pooling": pooling, "convolutions": convolutions, "stem_kernel": 5}
+            model = CNN(size=9, classes=3, **values)
+            assert model.blocks(torch.rand(2, 1, 9, 9)).shape == (2, 8, 2, 2), pooling
+            assert model(torch.rand(2, 1, 9, 9)).shape == (2, 3)
+            kernels = [(c.kernel_size, c.padding) for c in model.blocks if isinstance(c, nn.Conv2d)]
+            assert kernels[0] == ((5, 5), (0, 0))
+            assert set(kernels[1:]) == {((3, 3), (1, 1))}
+
+
 @pytest.mark.parametrize("model_class, values", [(MLP, MLP_VALUES), (CNN, CNN_VALUES)])
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh"])

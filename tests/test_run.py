@@ -671,7 +671,7 @@ def test_help_config_and_completion_import_no_torch(words: list[str]) -> None:
         "assert not heavy, heavy\n"
     )
     environment = {**os.environ, "COMP_LINE": "python train.py mod", "COMP_POINT": "19"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "model" in done.stdout
 
@@ -684,7 +684,7 @@ def test_a_verified_data_set_costs_no_import_of_torchvision(app: App) -> None:
         "assert 'torch' in sys.modules\n"
         "assert 'torchvision' not in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=app.folder, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=app.folder, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

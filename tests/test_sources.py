@@ -347,7 +347,7 @@ def test_two_processes_at_once_both_get_the_data(tiny_root: Path) -> None:
         for process in running:
             assert process.stderr is not None
             assert "another process is preparing data" in process.stderr.readline()
-    said = [process.communicate(timeout=60)[1] for process in running]
+    said = [process.communicate(timeout=300)[1] for process in running]
     assert [process.returncode for process in running] == [0, 0]
     # One did the work, the other found it done.
     assert sorted("prepared in" in text for text in said) == [False, True]

@@ -227,6 +227,9 @@ class CNNConfig:
     convolutions: Any = 1
     # Height and width of the kernels; odd, so that a block keeps the centre.
     kernel: int = MISSING
+    # The same of the first convolution, which then reads the picture without padding: digits have a margin, and what
+    # follows costs less. null: as the others, padded.
+    stem_kernel: int | None = None
     pooling: Pooling = MISSING
     activation: Activation = MISSING
     norm: Norm = MISSING
@@ -244,6 +247,9 @@ class CNNConfig:
             f"a number of at least 1, or a list of {len(self.channels)} of them, one for each of model.channels",
         )
         need(self.kernel >= 1 and self.kernel % 2 == 1, "model.kernel", self.kernel, "an odd number: 1, 3, 5, ...")
+        need(
+            self.stem_kernel is None or self.stem_kernel >= 1, "model.stem_kernel", self.stem_kernel, "null or above 0"
+        )
         need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
 
 
@@ -580,8 +586,10 @@ class Config:
             "at least 2 with model.norm=batch: a batch of one has no deviation",
         )
         if isinstance(self.model, CNNConfig):
+            stem = self.model.stem_kernel or 1
+            need(stem <= self.data.size, "model.stem_kernel", stem, f"at most data.size={self.data.size}")
             need(
-                2 ** len(self.model.channels) <= 2 * self.data.size,
+                2 ** len(self.model.channels) <= 2 * (self.data.size - stem + 1),
                 "model.channels",
                 self.model.channels,
                 f"fewer blocks: each halves the picture of {self.data.size} pixels",

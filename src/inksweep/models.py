@@ -55,6 +55,8 @@ class CNN(nn.Module):
         channels: output channels of each block.
         convolutions: number of convolutions in each block, one number for all or one for each.
         kernel: height and width of the kernels, odd.
+        stem_kernel: height and width of the first convolution's kernel, which then reads the picture without padding:
+            all that follows has `stem_kernel - 1` rows and columns less; None: as the others.
         pooling: how a block halves the picture: `stride` in its last convolution, or `max` or `avg` after it.
         activation: `relu`, `gelu`, `silu` or `tanh`.
         norm: `none`, `batch` or `layer` (one group over channels and places, arXiv 1803.08494).
@@ -72,7 +74,9 @@ class CNN(nn.Module):
         activation: str,
         norm: str,
         dropout: float,
-        convolutions: int | list[int] = 1,  # models saved before there was a choice have one
+        # Models saved before there was a choice have these.
+        convolutions: int | list[int] = 1,
+        stem_kernel: int | None = None,
     ) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
@@ -82,9 +86,11 @@ class CNN(nn.Module):
                 last = number == count
                 stride = 2 if last and pooling == "stride" else 1
                 width_in = channels_in if number == 1 else channels_out
-                blocks.append(
-                    nn.Conv2d(width_in, channels_out, kernel, stride, padding=kernel // 2, bias=norm == "none")
-                )
+                side, padding = kernel, kernel // 2
+                if not blocks and stem_kernel is not None:
+                    side, padding = stem_kernel, 0
+                    size -= stem_kernel - 1
+                blocks.append(nn.Conv2d(width_in, channels_out, side, stride, padding, bias=norm == "none"))
                 # Pooling first: norm and activation then work on a quarter of the places.
                 if last and pooling == "max":
                     blocks.append(nn.MaxPool2d(2, ceil_mode=True))

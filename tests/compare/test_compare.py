@@ -601,7 +601,7 @@ def test_runs_at_work_show_what_they_have_so_far(place: Path, capsys: pytest.Cap
         assert process.stdout is not None
         process.stdout.readline()
         table = {row["run"]: row for row in rows(".", capsys=capsys)}
-        process.communicate(b"\n", timeout=20)
+        process.communicate(b"\n", timeout=300)
     assert table["at_work"]["status"] == "running"
     assert (table["at_work"]["val/accuracy"], table["at_work"]["seconds"]) == ("0.75", "7.5")
     assert table["killed"]["status"] == "unfinished"
@@ -676,7 +676,7 @@ def test_a_pipe_gets_all_columns_and_may_be_closed(sweep: Path, capsys: pytest.C
 def test_a_terminal_without_unicode_gets_plain_marks(sweep: Path) -> None:
     code = "import sys; from inksweep.cli import main; main(['compare', 'multirun', '--group-by', 'model'])"
     env = os.environ | {"PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, check=True, timeout=300)
     assert b"* best mean" in done.stdout
     assert b"\\u" not in done.stdout
 
@@ -687,13 +687,13 @@ def test_it_imports_nothing_heavy(sweep: Path) -> None:
         "main(['compare', 'multirun', '--group-by', 'model', '--where', 'seed>=0'])\n"
         "print(*sorted(sys.modules), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     loaded = set(done.stderr.split())
     assert "pyparsing" in loaded
     assert not {"torch", "hydra", "optuna", "omegaconf", "numpy", "matplotlib"} & loaded
     done = subprocess.run(
         [sys.executable, "-c", code.replace(", '--where', 'seed>=0'", "")],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     assert "pyparsing" not in done.stderr.split()
 

@@ -671,7 +671,7 @@ def test_it_loads_neither_torch_nor_hydra_nor_matplotlib(real: tuple[Path, Path]
         if not piece:
             break
         drawn += piece
-    _, modules = started.communicate(timeout=60)
+    _, modules = started.communicate(timeout=300)
     os.close(parent)
     assert started.returncode == 0
     assert "▀".encode() in drawn

@@ -92,7 +92,7 @@ def test_watching_writes_when_something_is_new_and_ends_with_the_sweep(tmp_path,
     monkeypatch.setattr("inksweep.report.page.write", write)
 
     def wait_for(count):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(written) < count:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -30,7 +30,7 @@ class App:
     def sweep(self) -> Path:
         return self.root / "night"
 
-    def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run `python app.py -m` with `arguments`."""
         return subprocess.run(
             self._command(arguments),
@@ -87,7 +87,7 @@ class App:
         """Return the processes of this app's sweeps that are alive; none where the system does not tell."""
         return [pid for pid in _process_ids() if self._owns(pid)]
 
-    def leaves_nothing(self, seconds: float = 5) -> bool:
+    def leaves_nothing(self, seconds: float = 60) -> bool:
         """Wait until no process of this app is alive; False if one still is after so many seconds."""
         deadline = time.monotonic() + seconds
         while self.processes():
@@ -124,7 +124,7 @@ def write(root: Path, code: str, config: str) -> App:
     return App(root)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     """Return once `condition` holds."""
     deadline = time.monotonic() + seconds
     while not condition():

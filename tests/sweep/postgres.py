@@ -58,7 +58,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                timeout=60,
+                timeout=300,
                 check=False,
                 # A Ctrl-C in the terminal is pytest's, which then stops the server.
                 start_new_session=True,

@@ -59,7 +59,7 @@ def chaos(app, **numbers):
     options = [f"--{name.replace('_', '-')}={number}" for name, number in numbers.items()]
     command = [sys.executable, str(REPOSITORY / "benchmarks/chaos.py"), "--app", str(app.root), *options]
     environment = {**os.environ, apps.MARK: str(app.root)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 

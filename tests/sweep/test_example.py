@@ -44,7 +44,7 @@ def start(app, command):
 def run(app, command):
     process = start(app, command)
     try:
-        code = process.wait(timeout=120)
+        code = process.wait(timeout=300)
     finally:
         process.kill()
     assert code == 0, (app / "stderr.txt").read_text()
@@ -55,7 +55,7 @@ def words(app, command):
     """What a command of `inksweep` prints."""
     assert command[0] == "inksweep"
     typed = [sys.executable, "-m", *command]
-    return subprocess.run(typed, cwd=app, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(typed, cwd=app, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def summary(sweep):

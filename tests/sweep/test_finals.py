@@ -194,7 +194,7 @@ def test_ctrl_c_in_a_later_final_stage_keeps_the_winner_of_the_one_before(app: A
         wait_for(lambda: len(finals(app)) == 7)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=30)[0]
+        said = process.communicate(timeout=300)[0]
     assert "winner: that of the final stage before stays" in said
     assert fingerprint(app.sweep / "winner") == before
 

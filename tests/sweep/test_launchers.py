@@ -77,7 +77,7 @@ def test_a_launcher_gives_slots(app, launcher):
     # The best first: those that follow are worse at their first report, and are pruned there.
     points = "[{x: 0.9},{x: 0.8},{x: 0.1},{x: 0.2}]"
     words = ["hydra.sweeper.n_trials=4", f"hydra.sweeper.enqueue={points}", "hydra.sweeper.pruner.n_startup_trials=2"]
-    done = subprocess.run(command(launcher, *words), cwd=app, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command(launcher, *words), cwd=app, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert states(app) == [TrialState.COMPLETE] * 2 + [TrialState.PRUNED] * 2
     assert [trial.params["x"] for trial in study(app).trials] == [0.9, 0.8, 0.1, 0.2]
@@ -102,11 +102,11 @@ def test_ctrl_c_ends_trials_at_their_report_and_the_same_command_goes_on(app, la
         assert time.monotonic() < deadline, "no trial reported"
         time.sleep(0.1)
     os.killpg(sweep.pid, signal.SIGINT)  # what a terminal sends: to all of them
-    assert sweep.wait(timeout=120) == 130
+    assert sweep.wait(timeout=300) == 130
     assert TrialState.COMPLETE not in states(app)
     assert TrialState.RUNNING not in states(app)
     lost = [trial.params for trial in study(app).trials]
-    done = subprocess.run([*words, "sleep=0.01"], cwd=app, capture_output=True, text=True, timeout=240)
+    done = subprocess.run([*words, "sleep=0.01"], cwd=app, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     complete = [trial.params for trial in study(app).trials if trial.state is not TrialState.FAIL]
     assert all(params in complete for params in lost)

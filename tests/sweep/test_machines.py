@@ -77,7 +77,7 @@ def ends(process, seconds=120):
     return process.returncode, text
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=180):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"

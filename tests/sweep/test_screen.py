@@ -276,7 +276,7 @@ def test_on_a_real_terminal_it_is_drawn_without_being_told_to(monkeypatch):
         with Screen(lambda: VIEW):
             print("line \udcff")  # a file name may hold bytes that are no letters
             assert not sys.stdout.isatty()
-        text = read.result(timeout=20)
+        text = read.result(timeout=300)
     os.close(ours)
     assert "line \\udcff\r\n" in text
     assert "7 of 20 trials" in text

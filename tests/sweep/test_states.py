@@ -275,7 +275,7 @@ def test_what_ends_a_sweep_early_costs_no_trial(app):
         with app.started(*arguments) as sweep:
             wait_for(lambda start=start: both_run(start))
             os.killpg(sweep.pid, number)  # as a terminal does it, and a scheduler
-            expect(start, 128 + number, sweep.wait(timeout=10))
+            expect(start, 128 + number, sweep.wait(timeout=120))
         assert [app.result(n)["status"] for n in (2 * start, 2 * start + 1)] == ["stopped", "stopped"]
 
     # A trial that does not report: the first Ctrl-C waits for it, the second does not.
@@ -287,8 +287,8 @@ def test_what_ends_a_sweep_early_costs_no_trial(app):
         assert sweep.poll() is None
         os.killpg(sweep.pid, signal.SIGINT)
         asked = time.monotonic()
-        expect(2, 130, sweep.wait(timeout=10))
-        assert time.monotonic() - asked < 3
+        expect(2, 130, sweep.wait(timeout=120))
+        assert time.monotonic() - asked < 20
 
     # What leaves no time to tell anybody: the next start tells.
     with app.started(*arguments) as sweep:

@@ -150,6 +150,11 @@ def test_a_member_that_holds_no_model_is_named(tmp_path: Path) -> None:
         checkpoint.merge([])
 
 
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder; name the file in it, such as .*model\.pt"):
+        checkpoint.load_model(tmp_path)
+
+
 @pytest.mark.parametrize(
     "members, message",
     [

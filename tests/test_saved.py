@@ -55,6 +55,8 @@ def test_a_folder_that_is_neither_is_named_and_a_sweep_gives_a_hint(sweep: Path)
         saved.settings(sweep / "nowhere")
     with pytest.raises(InputError, match=r"did you mean .*winner\?"):
         saved.settings(sweep)
+    with pytest.raises(InputError, match=r"selection\.json: no run directory or winner .*; did you mean .*winner\?"):
+        saved.settings(sweep / "winner" / "selection.json")
 
 
 @pytest.mark.parametrize("word", ["a=[1", "[=1", "data.root=${", "data=[1]", "data.classes[0]=b", "x", "=3", ""])

@@ -32,6 +32,8 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; name the file in it, such as {path / 'model.pt'}") from None
     except Exception as error:  # what garbage makes the reader stumble over is as various as garbage
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: cannot be read as saved weights ({reason}); train or fetch it again") from error

@@ -53,7 +53,8 @@ def _stored(folder: Path) -> DictConfig:
         return config.stored(run)
     if not winner.config.is_file():
         inside = SweepDir(folder).winner
-        hint = f"; did you mean {shown(inside.root)}?" if inside.config.is_file() else ""
+        meant = inside.root if inside.config.is_file() else folder.parent if folder.is_file() else None
+        hint = f"; did you mean {shown(meant)}?" if meant else ""
         raise InputError(f"{folder}: no run directory or winner (it has no .hydra/config.yaml or config.yaml){hint}")
     origin = _origin(winner)
     return config.load_yaml(winner.config) if origin is None else config.stored(origin)

@@ -299,10 +299,12 @@ def test_of_rules_on_the_objective_alone_the_last_is_told(tmp_path: Path) -> Non
 
 
 def test_a_final_stage_says_how_much_it_is() -> None:
-    assert described(WinnerConf(top_k=3, seeds=5)) == "the best 3 of the search on 5 new seeds each, 15 trainings"
+    again = "the best 3 of the search on 5 new seeds each, at most 15 trainings"
+    assert described(WinnerConf(top_k=3, seeds=5), 20) == again
+    assert described(WinnerConf(top_k=3, seeds=5), 2) == again.replace("3", "2").replace("15", "10")
     on_all = "the chosen configuration on all data, 2 more"
-    assert described(WinnerConf(full_data=True, ensemble=2)) == on_all
-    assert described(WinnerConf(seeds=2, full_data=True, ensemble=2)).endswith(f"2 trainings, then {on_all}")
+    assert described(WinnerConf(full_data=True, ensemble=2), 20) == on_all
+    assert described(WinnerConf(seeds=2, full_data=True, ensemble=2), 20).endswith(f"2 trainings, then {on_all}")
 
 
 def test_if_no_training_is_complete_nothing_is_decided(tmp_path: Path) -> None:

@@ -349,6 +349,10 @@ def test_what_cannot_be_is_one_line_before_any_trial(app: App, words: list[str],
     assert not app.sweep.exists()
 
 
+def test_one_format_needs_no_list() -> None:
+    assert WinnerConf(export="onnx").export == ["onnx"]
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -362,6 +366,9 @@ def test_what_cannot_be_is_one_line_before_any_trial(app: App, words: list[str],
         ({"ensemble": 0}, "ensemble=0: must be at least 1"),
         ({"export": ["onx"]}, r"export=\['onx'\]: must be a list of onnx, torch-export"),
         ({"export": ["onnx", "onnx"]}, "export=.*each once"),
+        ({"export": "onx"}, r"export=\['onx'\]: must be a list of onnx, torch-export"),
+        ({"export": None}, "export=None: must be a list of onnx, torch-export"),
+        ({"export": [["onnx"]]}, "export=.*must be a list"),
         ({"seed_key": ""}, "seed_key=: must be a key"),
         ({"seeds": 2, "ensemble": 3}, "ensemble=3: must be at most hydra.sweeper.winner.seeds=2"),
         ({"top_k": 3}, "top_k=3: must be 1 with hydra.sweeper.winner.seeds=0"),

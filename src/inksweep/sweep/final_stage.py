@@ -211,7 +211,8 @@ class FinalStage:
             log.info("final stage: the best trials (%s) again, on %d new seeds each", numbers, conf.seeds)
         if conf.full_data:
             log.info("final stage: the best configuration on all data, on %d new seeds", conf.ensemble)
-        log.info("final stage: %d trainings are missing -> %s", missing, shown(self.sweep.root))
+        if missing:
+            log.info("final stage: %d trainings are missing -> %s", missing, shown(self.sweep.root))
 
     def _train(self, owner: Owner) -> str | None:
         """Run one engine until what is missing now has ended; return why it stopped."""

@@ -174,9 +174,10 @@ def replaced(overrides: Sequence[str], words: Sequence[str]) -> list[str]:
     return [*kept, *(prefixes.get(key, "") + word for key, word in new.items())]
 
 
-def described(conf: WinnerConf) -> str:
-    """Return how many trainings a final stage is made of."""
-    again = f"the best {conf.top_k} of the search on {conf.seeds} new seeds each, {conf.top_k * conf.seeds} trainings"
+def described(conf: WinnerConf, trials: int) -> str:
+    """Return how many trainings the final stage of a search of at most `trials` is made of."""
+    best = min(conf.top_k, trials)
+    again = f"the best {best} of the search on {conf.seeds} new seeds each, at most {best * conf.seeds} trainings"
     on_all = f"the chosen configuration on all data, {_on_all(conf)} more"
     return ", then ".join([again] * (conf.seeds > 0) + [on_all] * conf.full_data)
 

@@ -42,7 +42,7 @@ def run(
     for line in described(space):
         print(f"  {line}")
     if conf.winner.runs_again:
-        print(f"final stage: {finals.described(conf.winner)}")
+        print(f"final stage: {finals.described(conf.winner, conf.n_trials)}")
     with tempfile.TemporaryDirectory(prefix="inksweep-") as folder:
         elsewhere = moved(config, Path(folder), {"storage": None})
         study = open_study(storage.address(elsewhere.hydra), conf.directions)

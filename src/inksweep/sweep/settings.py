@@ -138,8 +138,8 @@ class WinnerConf:
     full_data: bool = False
     # Models whose mean the winner is: trainings of the chosen configuration; with seeds=0 the best trials.
     ensemble: int = 1
-    # Formats to export it to: onnx, torch-export.
-    export: list[str] = field(default_factory=list)
+    # Formats to export it to, a list or a single one: onnx, torch-export.
+    export: Any = field(default_factory=list)
     # Complete the winner's model card when the sweep ends.
     card: bool = True
     # The key of the app's config that holds the seed of a training.
@@ -152,7 +152,10 @@ class WinnerConf:
         check(self.top_k >= 1, "top_k", "at least 1")
         check(self.seeds >= 0, "seeds", "at least 0")
         check(self.ensemble >= 1, "ensemble", "at least 1")
-        known = set(self.export) <= set(EXPORTS) and len(set(self.export)) == len(self.export)
+        if isinstance(self.export, str):
+            self.export = [self.export]
+        known = isinstance(self.export, list) and all(name in EXPORTS for name in self.export)
+        known = known and len(set(self.export)) == len(self.export)
         check(known, "export", f"a list of {', '.join(EXPORTS)}, each once")
         good_key = all(part.isidentifier() for part in self.seed_key.split("."))
         check(good_key, "seed_key", "a key of the app's config, such as seed or trainer.seed")

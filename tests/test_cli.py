@@ -25,6 +25,8 @@ def test_data_shows_numbers_and_draws_the_digits(
         assert expected in said
     assert said.splitlines()[-1] == "picture: outputs/mnist.png"
     assert imread(tmp_path / "outputs" / "mnist.png").ndim == 3
+    cli.main(["data", "mnist", "--augment", "erasing", *tiny(prepared_root)])
+    assert capsys.readouterr().out.splitlines()[-1] == "picture: outputs/mnist-erasing.png"
 
 
 @pytest.mark.parametrize(

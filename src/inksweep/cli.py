@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("name", metavar="NAME", help="a file of conf/data, such as mnist")
     data.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as augment=affine")
     data.add_argument("--augment", metavar="NAME", help="show this augmentation, a file of conf/augment, too")
-    data.add_argument("--out", metavar="PNG", type=Path, help="where the picture goes; default outputs/NAME.png")
+    data.add_argument("--out", metavar="PNG", type=Path, help="where the picture goes; default outputs/NAME.png, NAME-AUGMENT.png")
     data.set_defaults(run=show_data)
 
     evaluate = commands.add_parser("evaluate", help="load a saved model and measure it again on its data set")
@@ -145,7 +145,8 @@ def show_data(arguments: argparse.Namespace) -> None:
     augment = build("augment", conf.augment)
     changed = None if isinstance(augment, Identity) else augment
     panels = preview.panels(shown.images, names, conf.data.mean, conf.data.std, changed)
-    out = arguments.out or Path("outputs") / f"{conf.data.name}.png"
+    name = "-".join([conf.data.name, *([arguments.augment] if arguments.augment else [])])
+    out = arguments.out or Path("outputs") / f"{name}.png"
     figures.save(figures.digits(f"{conf.data.name}: training digits", panels, len(classes)), out)
     print(f"picture: {out}")
 

@@ -46,9 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("name", metavar="NAME", help="a file of conf/data, such as mnist")
     data.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as augment=affine")
     data.add_argument("--augment", metavar="NAME", help="show this augmentation, a file of conf/augment, too")
-    data.add_argument(
-        "--out", metavar="PNG", type=Path, help="default outputs/NAME.png, with --augment NAME-AUGMENT.png"
-    )
+    data.add_argument("--out", metavar="PNG", type=Path, help="default outputs/NAME.png or NAME-AUGMENT.png")
     data.set_defaults(run=show_data)
 
     evaluate = commands.add_parser("evaluate", help="load a saved model and measure it again on its data set")

@@ -372,7 +372,10 @@ def test_a_run_on_all_data_without_another_gets_no_temperature(started: Path, no
     cli.main(["card", str(run), "data.train_on_all=true", "trainer.keep=last", "trainer.patience=null"])
     card = facts(run / "card")
     assert (card["calibration"]["temperature"], card["calibration"]["val"]) == (1.0, None)
-    assert "No temperature was fitted" in (run / "card" / "README.md").read_text()
+    said = (run / "card" / "README.md").read_text()
+    assert "No temperature was fitted" in said
+    assert "| test | " in said  # one row: there is no before and after
+    assert "test, before" not in said
 
 
 def test_the_labels_of_the_test_split_decide_nothing(

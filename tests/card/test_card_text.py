@@ -178,7 +178,7 @@ def test_seeds_make_a_table_and_show_the_luck() -> None:
     assert "The best 2 configurations were trained again on 3 fresh seeds each" in said
     assert "| trial 7, **chosen** | 99.50% | 99.41% ± 0.04 | 99.21% to 99.58% | - |" in said
     assert "| trial 2 | 99.48% | 99.39% ± 0.03 | - | 0.41 |" in said
-    assert "the search saw 99.50%, the fresh seeds are on average 0.09 points worse. That much of it was luck." in said
+    assert "the search saw 99.50%, the fresh seeds are on average 0.09 points worse: about that much was luck." in said
     assert "Of trial 2, 1 training did not complete." in said
     assert "partly luck" not in said
 

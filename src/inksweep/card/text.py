@@ -61,12 +61,12 @@ def _head(card: dict[str, Any]) -> str:
         f"(95% interval {_interval(test['interval'])})."
     )
     calibration = card["calibration"]
-    ece = _percent(calibration["test"]["after"]["ece_equal_mass"])
+    ece = f"{_percent(calibration['test']['after']['ece_equal_mass'])} on average (ECE, bins of equal counts)"
     rows = [
         ("takes", f"a picture of {data['size']} x {data['size']} pixels, 0 to 255, background 0"),
         ("gives", f"a probability for each of: {', '.join(data['classes'])}"),
         ("wrong on the test split", f"{test['errors']:,} of {test['n']:,}"),
-        ("how far its confidence is off", f"{ece} on average, at a temperature of {calibration['temperature']:.3f}"),
+        ("how far its confidence is off", f"{ece}, at a temperature of {calibration['temperature']:.3f}"),
         ("time for one picture", f"{card['latency']['torch']:.2f} ms on one thread"),
         ("file", f"model.pt, {_bytes(card['bytes'])}"),
     ]
@@ -197,7 +197,7 @@ def _luck(name: str, chosen: dict[str, Any], *, maximize: bool) -> str:
     said = _points(abs(luck)) if name.endswith("accuracy") else f"{abs(luck):.3g}"
     fresh = "seed is" if len(chosen["runs"]) == 1 else "seeds are on average"
     start = f"The luck: the search saw {_metric(name, chosen['searched_objective'])}, the fresh {fresh} {said}"
-    return f"{start} worse. That much of it was luck." if luck > 0 else f"{start} better: this one was not flattered."
+    return f"{start} worse: about that much was luck." if luck > 0 else f"{start} better: this one was not flattered."
 
 
 def _accuracy(card: dict[str, Any]) -> str:
@@ -357,7 +357,8 @@ def _calibration(card: dict[str, Any]) -> str:
             said += f" Not all of that is there any more: {what} of the card before."
     rows = [
         (
-            f"{name}, {word}",
+            # Without a temperature there is no before and after.
+            f"{name}, {word}" if calibration["fitted"] else name,
             f"{values['nll']:.4f}",
             _percent(values["ece"]),
             _percent(values["ece_equal_mass"]),
@@ -365,6 +366,7 @@ def _calibration(card: dict[str, Any]) -> str:
         for split, name in (("val", "validation"), ("test", "test"))
         if calibration[split] is not None
         for word, values in calibration[split].items()
+        if word == "after" or calibration["fitted"]
     ]
     return "\n\n".join(
         [
@@ -396,9 +398,8 @@ def _export(found: dict[str, Any]) -> list[tuple[str, str]]:
     agrees = f"the same answer on {checked['same_class']:,} of {checked['pictures']:,} test pictures, probabilities"
     rows = [(found["file"], f"{_bytes(found['bytes'])}; {agrees} within {checked['largest_difference']:.1g}")]
     engines = [name for name in timed if name not in ("torch", "threads", "repetitions")]
-    return rows + [
-        (f"one picture, {name}", f"{timed[name]:.3f} ms ({timed['torch']:.3f} torch, in turns)") for name in engines
-    ]
+    beside = f"where torch took {timed['torch']:.3f} ms (timed in turns)"
+    return rows + [(f"one picture, {name}", f"{timed[name]:.3f} ms, {beside}") for name in engines]
 
 
 def _load(card: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from inksweep.errors import InputError
 from inksweep.paths import SweepDir
+from inksweep.sweep.conclusion import say_why
 from inksweep.sweep.declaration import declare
 from inksweep.sweep.engine import Engine, Rules, Target, outcome
 from inksweep.sweep.ledger import Ledger
@@ -222,6 +223,18 @@ def test_the_test_metric_of_a_trial_that_is_not_the_best_stops_nothing(sweep):
     # The test split must not choose: trial 1 is better on it and worse by validation.
     slots = FakeSlots([0.8, 0.7], act=measuring(0.5, 0.99))
     assert engine(sweep, slots, n_trials=2, target=Target("test/accuracy", 0.90)).run() == "n_trials"
+
+
+def test_a_target_that_was_not_reached_is_said_with_what_goes_on(sweep, caplog):
+    loop = engine(sweep, FakeSlots([0.8], act=measuring(0.5)), n_trials=1, target=Target("test/accuracy", 0.90))
+    say_why(loop.study, loop.rules, loop.run())
+    assert "the target is not reached: no trial that was the best had test/accuracy > 0.9" in caplog.text
+    assert "hydra.sweeper.n_trials=2 goes on" in caplog.text
+    caplog.clear()
+    loop = engine(sweep, FakeSlots([0.9], act=measuring(0.95)), n_trials=9, target=Target("test/accuracy", 0.90))
+    say_why(loop.study, loop.rules, loop.run())
+    say_why(loop.study, Rules(1, 0), "n_trials")  # no target, nothing to reach
+    assert "not reached" not in caplog.text
 
 
 def test_a_higher_target_goes_on_and_the_same_one_does_not(sweep):

@@ -29,6 +29,12 @@ def say_why(study: Study, rules: Rules, reason: str) -> None:
         "error": "it could not go on",
     }
     log.info("sweep %s ends: %s", study.study_name, why[reason])
+    if reason == "n_trials" and rules.target is not None:
+        log.warning(
+            "the target is not reached: no trial that was the best had %s; hydra.sweeper.n_trials=%d goes on",
+            rules.target,
+            2 * rules.n_trials,
+        )
 
 
 class Saving:

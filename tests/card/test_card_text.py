@@ -168,6 +168,12 @@ def test_a_stop_rule_costs_only_what_it_saw(rule: dict[str, Any] | None, line: s
     assert "points" not in said
 
 
+def test_a_winner_that_a_final_stage_may_replace_says_so() -> None:
+    assert "**It is not final**: the best were to be trained again" in written(selection__interim=True)
+    assert "not final" not in written(selection__interim=False)
+    assert "not final" not in written()  # saved before it was said
+
+
 def test_the_best_of_one_trial_is_not_luck() -> None:
     assert "The best of 10 is partly luck" in written()
     assert "luck" not in written(optimism__search={"trials": 1, "at_most": 0.0})

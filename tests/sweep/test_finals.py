@@ -139,7 +139,7 @@ def test_the_best_are_trained_again_and_ranked_by_their_mean(app: App) -> None:
 
 def test_a_finished_sweep_may_be_given_seeds_and_then_more(app: App) -> None:
     ok(app)
-    assert selection(app)["rule"] == "search"
+    assert (selection(app)["rule"], selection(app)["interim"]) == ("search", False)
     assert selection(app)["model"] == {"path": "3", "seed": 1}
     assert app.summary()["final_stage"] is None
     ok(app, "hydra.sweeper.winner.top_k=2", "hydra.sweeper.winner.seeds=1")
@@ -179,10 +179,13 @@ def test_ctrl_c_keeps_the_winner_of_the_search_and_the_same_command_goes_on(app:
         process.send_signal(signal.SIGINT)
         wait_for(lambda: process.poll() is not None)
         assert process.returncode == 130
-    assert selection(app)["rule"] == "search"
+    assert (selection(app)["rule"], selection(app)["interim"]) == ("search", True)
+    assert "It is not final" in (app.sweep / "winner/README.md").read_text()
     assert app.summary()["final_stage"] == {"missing": 4, "done": 2, "state": "interrupted"}
     (app.root / "slow").unlink()
     ok(app, *SEEDS)
+    assert selection(app)["interim"] is False
+    assert "It is not final" not in (app.sweep / "winner/README.md").read_text()
     assert sorted(finals(app)[3:]) == ["1:2", "1:3", "2:2", "2:3"]
 
 

@@ -100,6 +100,8 @@ def _chosen(card: dict[str, Any]) -> str:
     searched = ", ".join(f"`{name}={_value(value)}`" for name, value in selection["searched"].items())
     if searched:
         lines.append(f"What the search chose: {searched}.")
+    if selection.get("interim"):
+        lines.append("**It is not final**: the best were to be trained again, which was not done when it was saved.")
     if selection["full_data"]:
         lines.append(_retrained(selection, card["data"]["train"]))
     if members := selection["members"]:

@@ -233,6 +233,8 @@ def selection(choice: Choice, study: Study, sweep: SweepDir, conf: WinnerConf, t
         "stop_rule": _stop_rule(study, target, name),
         "searched": {bare(key): value for key, value in choice.trial.params.items()},
         "candidates": _described(choice.candidates, name, sweep),
+        # Whether it only stands in for what a final stage will decide.
+        "interim": conf.runs_again and not choice.is_final,
         "full_data": choice.full_data,
         "retrained_with": choice.retrained_with,
         "model": {"path": choice.model.path, "seed": choice.model.seed},

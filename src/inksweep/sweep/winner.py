@@ -40,6 +40,7 @@ TEST_SPLIT = (
     "The test split ranked nothing; a sweep with a target looks at the best trial's test metric to decide",
     "whether to stop, so that number is slightly optimistic.",
 )
+INTERIM = ("**It is not final**: the best were to be trained again, which was not done when it was saved.",)
 
 
 def save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: str) -> WinnerDir | None:
@@ -195,6 +196,7 @@ def card(sweep: SweepDir, choice: Choice, selection: dict[str, Any]) -> str:
         f"# Winner of {selection['study']}",
         "",
         *_why(choice),
+        *(INTERIM if selection["interim"] else ()),
         *(TEST_SPLIT if any(name.startswith("test/") for name in known) else ()),
         "",
         *_ranking(selection["candidates"]),

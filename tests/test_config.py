@@ -86,7 +86,16 @@ BAD_WITH_GROUP = [
     (["model=cnn", "model.stem_kernel=0"], "model.stem_kernel=0: must be null or above 0"),
     (["model=cnn", "model.stem_kernel=29"], "model.stem_kernel=29: must be at most data.size=28"),
     (["model=cnn", "model.stem_kernel=27", "model.channels=[1,1,1]"], "model.channels=[1, 1, 1]: must be fewer blocks"),
-    (["model=cnn", "model.channels=[1,1,1,1,1,1]"], "fewer blocks: each halves the picture of 28 pixels"),
+    (
+        ["model=cnn", "model.channels=[1,1,1,1,1,1]"],
+        "each halves the picture of 28 pixels, of which block 6 has only one",
+    ),
+    (
+        ["model=cnn", "model.padding=valid", "model.pooling=none", "model.kernel=7", "model.channels=[1,1,1,1,1]"],
+        "must be fewer blocks, convolutions or smaller kernels: of 28 pixels none is left after block 5",
+    ),
+    (["model=cnn", "model.padding=valid"], "of 28 pixels none is left after block 3"),
+    (["model=cnn", "model.padding=valid", "model.convolutions=[7,1,1]"], "of 28 pixels none is left after block 1"),
     (["data.batch_size=1", "model.norm=batch"], "data.batch_size=1: must be at least 2 with model.norm=batch"),
     (["optimizer=sgd", "optimizer.momentum=0"], "optimizer.nesterov=True: must be false while optimizer.momentum=0"),
     (["scheduler=cosine", "scheduler.warmup_epochs=5"], "scheduler.warmup_epochs=5.0: must be below trainer.epochs=5"),

@@ -52,6 +52,23 @@ def test_a_stem_reads_the_picture_without_padding() -> None:
             assert set(kernels[1:]) == {((3, 3), (1, 1))}
 
 
+def test_without_padding_each_convolution_takes_its_edge_and_pooling_may_be_left_out() -> None:
+    # 11 -> 9 -> 7 and -> 5 -> 3 pixels; halved after each block: 11 -> 7 -> 4 -> nothing, so 15 -> 11 -> 6 -> 2 -> 1
+    values = CNN_VALUES | {"convolutions": 2, "padding": "valid"}
+    model = CNN(size=11, classes=3, **values | {"pooling": "none"})
+    assert model.blocks(torch.rand(2, 1, 11, 11)).shape == (2, 8, 3, 3)
+    assert model(torch.rand(2, 1, 11, 11)).shape == (2, 3)
+    for pooling in ("stride", "max", "avg"):
+        model = CNN(size=15, classes=3, **values | {"pooling": pooling})
+        assert model.blocks(torch.rand(2, 1, 15, 15)).shape == (2, 8, 1, 1), pooling
+        assert model(torch.rand(2, 1, 15, 15)).shape == (2, 3)
+    # A stem of its own size, then the others'; with padding and no pooling nothing is lost.
+    model = CNN(size=11, classes=3, **values | {"pooling": "none", "stem_kernel": 5})
+    assert model.blocks(torch.rand(2, 1, 11, 11)).shape == (2, 8, 1, 1)
+    model = CNN(size=11, classes=3, **CNN_VALUES | {"pooling": "none"})
+    assert model.blocks(torch.rand(2, 1, 11, 11)).shape == (2, 8, 11, 11)
+
+
 @pytest.mark.parametrize("model_class, values", [(MLP, MLP_VALUES), (CNN, CNN_VALUES)])
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh"])

@@ -62,11 +62,19 @@ class Norm(Enum):
 
 
 class Pooling(Enum):
-    """How a CNN block halves the picture."""
+    """How a CNN block halves the picture, if it does."""
 
     stride = "stride"
     max = "max"
     avg = "avg"
+    none = "none"
+
+
+class Padding(Enum):
+    """What the convolutions of a CNN see beyond the edge: zeros, which keep the size, or nothing."""
+
+    same = "same"
+    valid = "valid"
 
 
 class Device(Enum):
@@ -217,7 +225,7 @@ class MLPConfig:
 
 @dataclass
 class CNNConfig:
-    """Convolution blocks, each halving the picture, then one linear layer."""
+    """Convolution blocks, which may halve the picture, then one linear layer."""
 
     _target_: str = "inksweep.models.CNN"
     # Output channels of each block.
@@ -230,6 +238,8 @@ class CNNConfig:
     # The same of the first convolution, which then reads the picture without padding: digits have a margin, and what
     # follows costs less. null: as the others, padded.
     stem_kernel: int | None = None
+    # valid: each convolution leaves kernel - 1 rows and columns less, which can take the place of pooling.
+    padding: Padding = Padding.same
     pooling: Pooling = MISSING
     activation: Activation = MISSING
     norm: Norm = MISSING
@@ -586,19 +596,31 @@ class Config:
             "at least 2 with model.norm=batch: a batch of one has no deviation",
         )
         if isinstance(self.model, CNNConfig):
-            stem = self.model.stem_kernel or 1
-            need(stem <= self.data.size, "model.stem_kernel", stem, f"at most data.size={self.data.size}")
-            need(
-                2 ** len(self.model.channels) <= 2 * (self.data.size - stem + 1),
-                "model.channels",
-                self.model.channels,
-                f"fewer blocks: each halves the picture of {self.data.size} pixels",
-            )
+            _check_sizes(self.model, self.data.size)
 
     @property
     def objectives(self) -> list[str]:
         """Names of all objectives, the one that decides first."""
         return objective_names(self.objective)
+
+
+def _check_sizes(model: CNNConfig, size: int) -> None:
+    """Follow the picture of `size` pixels through the blocks: as long as there are any left of it."""
+    stem = model.stem_kernel or 1
+    need(stem <= size, "model.stem_kernel", stem, f"at most data.size={size}")
+    counts = model.convolutions if isinstance(model.convolutions, list) else [model.convolutions] * len(model.channels)
+    left, less = size, 0 if model.padding is Padding.same else model.kernel - 1
+    for block, count in enumerate(counts):
+        first_less = stem - 1 if block == 0 and model.stem_kernel is not None else less
+        left -= first_less + less * (count - 1)
+        what = f"fewer blocks, convolutions or smaller kernels: of {size} pixels none is left after block {block + 1}"
+        need(left >= 1, "model.channels", model.channels, what)
+        if model.pooling is not Pooling.none:
+            what = (
+                f"fewer blocks: each halves the picture of {size} pixels, of which block {block + 1} has only one left"
+            )
+            need(left >= 2, "model.channels", model.channels, what)
+            left = (left + 1) // 2
 
 
 def objective_names(objective: object) -> list[str]:

@@ -47,7 +47,7 @@ class MLP(nn.Module):
 
 
 class CNN(nn.Module):
-    """Blocks of convolutions, each -> norm -> activation, and halving the picture; then dropout and a linear layer.
+    """Blocks of convolutions, each -> norm -> activation, that may halve the picture; then dropout and a linear layer.
 
     Args:
         size: height and width of the pictures, in pixels.
@@ -57,7 +57,10 @@ class CNN(nn.Module):
         kernel: height and width of the kernels, odd.
         stem_kernel: height and width of the first convolution's kernel, which then reads the picture without padding:
             all that follows has `stem_kernel - 1` rows and columns less; None: as the others.
-        pooling: how a block halves the picture: `stride` in its last convolution, or `max` or `avg` after it.
+        padding: `same`: zeros around the picture keep its size; `valid`: none, each convolution leaves `kernel - 1`
+            rows and columns less.
+        pooling: how a block halves the picture: `stride` in its last convolution, `max` or `avg` after it, or `none`:
+            not at all.
         activation: `relu`, `gelu`, `silu` or `tanh`.
         norm: `none`, `batch` or `layer` (one group over channels and places, arXiv 1803.08494).
         dropout: probability that a feature is dropped before the linear layer.
@@ -77,6 +80,7 @@ class CNN(nn.Module):
         # Models saved before there was a choice have these.
         convolutions: int | list[int] = 1,
         stem_kernel: int | None = None,
+        padding: str = "same",
     ) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
@@ -86,11 +90,11 @@ class CNN(nn.Module):
                 last = number == count
                 stride = 2 if last and pooling == "stride" else 1
                 width_in = channels_in if number == 1 else channels_out
-                side, padding = kernel, kernel // 2
+                side, around = kernel, kernel // 2 if padding == "same" else 0
                 if not blocks and stem_kernel is not None:
-                    side, padding = stem_kernel, 0
-                    size -= stem_kernel - 1
-                blocks.append(nn.Conv2d(width_in, channels_out, side, stride, padding, bias=norm == "none"))
+                    side, around = stem_kernel, 0
+                size -= side - 1 - 2 * around
+                blocks.append(nn.Conv2d(width_in, channels_out, side, stride, around, bias=norm == "none"))
                 # Pooling first: norm and activation then work on a quarter of the places.
                 if last and pooling == "max":
                     blocks.append(nn.MaxPool2d(2, ceil_mode=True))
@@ -101,7 +105,7 @@ class CNN(nn.Module):
                 elif norm == "layer":
                     blocks.append(nn.GroupNorm(1, channels_out))
                 blocks.append(ACTIVATIONS[activation]())
-            size = (size + 1) // 2
+            size = size if pooling == "none" else (size + 1) // 2
         self.blocks = nn.Sequential(*blocks)
         head = [nn.Flatten(), *([nn.Dropout(dropout)] if dropout > 0 else [])]
         self.head = nn.Sequential(*head, nn.Linear(channels[-1] * size * size, classes))

@@ -183,9 +183,9 @@ def test_averaged_weights_are_what_is_evaluated() -> None:
     training = Training(learner(ema_decay=0.5, dropout=0.0), epochs=1, every=1 / 8)
     seen = []
     training.run(after=lambda row: seen.append(weights(training.learner).clone()))
-    average = seen[0]
-    for later in seen[1:]:
-        average = 0.5 * average + 0.5 * later
+    # Each counts half of the next one, the first too: its share is not what all before it would have had.
+    counts = 0.5 ** torch.arange(len(seen) - 1, -1, -1)
+    average = (torch.stack(seen) * (counts / counts.sum()).unsqueeze(1)).sum(0)
     evaluated = torch.cat([p.detach().flatten() for p in training.learner.evaluated.parameters()])
     torch.testing.assert_close(evaluated, average)
 

@@ -21,6 +21,7 @@ from inksweep.errors import Diverged
 
 Row = dict[str, float]
 Batch = tuple[Tensor, Tensor]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Reporter(Protocol):
@@ -81,7 +82,8 @@ class Learner:
         autocast: gives the context of the forward pass.
         scale_gradients: for float16, whose small gradients vanish otherwise.
         clip_norm: largest Euclidean norm of the gradient; None: not clipped.
-        ema_decay: decay a step of the averaged weights; None: none are kept.
+        ema_decay: decay a step of the averaged weights, of which the first do not count for more than the others as
+            long as there are few (as in Adam, arXiv 1412.6980 section 3); None: none are kept.
         seed: of the augmentation.
     """
 
@@ -108,8 +110,9 @@ class Learner:
         self.peak_lrs = [group["lr"] for group in optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=scale_gradients)
         self.average: AveragedModel | None = None
+        self.ema_decay = ema_decay
         if ema_decay is not None:
-            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+            self.average = AveragedModel(model, multi_avg_fn=self._average, use_buffers=True)
         self.generator = Generator(device="cpu").manual_seed(seed)
         self._device_module = torch.get_device_module(device)
         self.step = 0
@@ -139,6 +142,12 @@ class Learner:
             self.average.update_parameters(self.model)
         self.step += 1
         return loss.detach()
+
+    def _average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        decay, steps = self.ema_decay, self.step + 1
+        assert decay is not None
+        corrected = decay * (1 - decay ** (steps - 1)) / (1 - decay**steps)
+        get_ema_multi_avg_fn(corrected)(averaged, current, count)
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain values from which `restore` continues to the same bits."""

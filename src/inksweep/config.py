@@ -249,9 +249,8 @@ class CNNConfig:
     def __post_init__(self) -> None:
         need(bool(self.channels), "model.channels", self.channels, "a list of at least one number, such as [32,64]")
         need(all(n >= 1 for n in self.channels), "model.channels", self.channels, "numbers of at least 1")
-        counts = self.convolutions if isinstance(self.convolutions, list) else [self.convolutions] * len(self.channels)
         need(
-            len(counts) == len(self.channels) and all(type(count) is int and count >= 1 for count in counts),
+            len(self.counts) == len(self.channels) and all(type(count) is int and count >= 1 for count in self.counts),
             "model.convolutions",
             self.convolutions,
             f"a number of at least 1, or a list of {len(self.channels)} of them, one for each of model.channels",
@@ -261,6 +260,11 @@ class CNNConfig:
             self.stem_kernel is None or self.stem_kernel >= 1, "model.stem_kernel", self.stem_kernel, "null or above 0"
         )
         need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
+
+    @property
+    def counts(self) -> list[int]:
+        """The number of convolutions in each block."""
+        return self.convolutions if isinstance(self.convolutions, list) else [self.convolutions] * len(self.channels)
 
 
 @dataclass
@@ -609,17 +613,14 @@ def _check_sizes(model: CNNConfig, size: int) -> None:
     """Follow the picture of `size` pixels through the blocks: as long as there are any left of it."""
     stem = model.stem_kernel or 1
     need(stem <= size, "model.stem_kernel", stem, f"at most data.size={size}")
-    counts = model.convolutions if isinstance(model.convolutions, list) else [model.convolutions] * len(model.channels)
     left, less = size, 0 if model.padding is Padding.same else model.kernel - 1
-    for block, count in enumerate(counts):
-        first_less = stem - 1 if block == 0 and model.stem_kernel is not None else less
+    for block, count in enumerate(model.counts, start=1):
+        first_less = stem - 1 if block == 1 and model.stem_kernel is not None else less
         left -= first_less + less * (count - 1)
-        what = f"fewer blocks, convolutions or smaller kernels: of {size} pixels none is left after block {block + 1}"
+        what = f"fewer blocks, convolutions or smaller kernels: of {size} pixels none is left after block {block}"
         need(left >= 1, "model.channels", model.channels, what)
         if model.pooling is not Pooling.none:
-            what = (
-                f"fewer blocks: each halves the picture of {size} pixels, of which block {block + 1} has only one left"
-            )
+            what = f"fewer blocks: each halves the picture of {size} pixels, of which block {block} has only one left"
             need(left >= 2, "model.channels", model.channels, what)
             left = (left + 1) // 2
 

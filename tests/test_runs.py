@@ -178,7 +178,7 @@ def test_numbers_that_are_none_are_no_metrics(tmp_path: Path) -> None:
     [
         ({"result": "{"}, "broken", "result.json: cannot be read"),
         ({"result": ""}, "broken", "result.json: cannot be read"),
-        ({"result": [1]}, "broken", "result.json: is no result"),
+        ({"result": [1]}, "broken", "result.json: cannot be read (it holds no keys)"),
         ({"config": "a: [1"}, "broken", "config.yaml: cannot be read"),
         ({"config": "just words"}, "broken", "config.yaml: is no config"),
         ({"hydra": "a: [1"}, "broken", "hydra.yaml: cannot be read"),

@@ -1,5 +1,6 @@
 """Every file name in a run or sweep directory, and how a file is written so that nobody reads half of it."""
 
+import json
 import os
 import secrets
 import shutil
@@ -333,3 +334,14 @@ def replacing(path: Path, mode: str = "w", *, durable: bool = True) -> Iterator[
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds keys; InputError names one that is missing, broken, or holds none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it holds no keys")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    return found

@@ -7,7 +7,6 @@ plain files are read, without torch, Hydra or Optuna, so that a look at thousand
 import csv
 import glob
 import itertools
-import json
 import math
 import os
 import re
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, WinnerDir, is_held, shown
+from inksweep.paths import RunDir, SweepDir, WinnerDir, is_held, read_json, shown
 
 SCHEMA_VERSION = 1
 # How a run may have ended, or be: those of result.json, then what the folder itself shows.
@@ -238,7 +237,7 @@ def _read(folder: Path) -> Run:
         started = (config if config.is_file() else run.result).stat().st_mtime
         settings = read_settings(config, run.hydra)
         if run.result.is_file():
-            return _ended(Run(folder, BROKEN, settings=settings, started=started), _json(run.result))
+            return _ended(Run(folder, BROKEN, settings=settings, started=started), read_json(run.result))
         # `.lock` is there from the first moment of a run of ours; a trial of another app is as alive as its sweep.
         if run.lock.is_file():
             status, reason = _alive(run.lock)
@@ -441,16 +440,6 @@ def _loader() -> Any:
     return loader
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: is no result (it holds no keys)")
-    return found
-
-
 def _numbers(values: Any) -> dict[str, float]:
     """Return those entries of `values` that are finite numbers."""
     entries = values.items() if isinstance(values, dict) else ()
@@ -501,6 +490,6 @@ def _direction(sweep: Path) -> bool | None:
 def summary(sweep: Path) -> dict[str, Any]:
     """Return the summary.json of a sweep; nothing if there is none that can be read."""
     try:
-        return _json(SweepDir(sweep).summary)
+        return read_json(SweepDir(sweep).summary)
     except InputError:
         return {}

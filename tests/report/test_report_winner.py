@@ -155,7 +155,7 @@ def test_without_a_final_stage_it_is_the_best_trial(tmp_path, selection):
     ("selection", "reason"),
     [
         ("{", "cannot be read"),
-        ("[]", "holds no keys"),
+        ("[]", "cannot be read (it holds no keys)"),
         (SELECTION | {"schema_version": 7}, "of a kind not known here"),
         (SELECTION | {"trial": 99}, "holds what no sweep writes"),
         (SELECTION | {"candidates": [BETTER | {"mean": None}]}, "holds what no sweep writes"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from inksweep.card.source import Source, read_json
+from inksweep.card.source import Source, read
 
 
 def result(source: Source, metrics: dict[str, float], parameters: int) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def result(source: Source, metrics: dict[str, float], parameters: int) -> dict[s
     """
     before, files = source.result, [member.result for member in source.members]
     if all(file.is_file() for file in files):
-        members = [read_json(file) for file in files]
+        members = [read(file) for file in files]
         seconds = _summed([member.get("seconds") or {} for member in members])
         seeds = [member.get("seed") for member in members]
         before = members[0]

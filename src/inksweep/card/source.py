@@ -1,6 +1,5 @@
 """What a card is written of: the winner of a sweep with the story of its choice, or a single run."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from omegaconf import OmegaConf
 from inksweep import config, runs, saved
 from inksweep.config import Config
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
+from inksweep.paths import RunDir, SweepDir, WinnerDir, read_json, shown
 
 SCHEMA_VERSION = 1
 # What the card needs of selection.json, and of its parts.
@@ -84,7 +83,7 @@ class Source:
     def card_before(self) -> dict[str, Any] | None:
         """Return the facts of the card that is there; None if there is none of this model."""
         try:
-            before = read_json(WinnerDir(self.folder).card_facts)
+            before = read(WinnerDir(self.folder).card_facts)
         except InputError:
             return None
         said, now = before.get("selection") or {}, self.selection or {}
@@ -109,7 +108,7 @@ class Source:
     def is_current(self) -> bool:
         """Whether the winner is still the one that was read."""
         now = WinnerDir(self.folder)
-        return now.result.is_file() and (_selection(now), read_json(now.result)) == (self.selection, self.result)
+        return now.result.is_file() and (_selection(now), read(now.result)) == (self.selection, self.result)
 
     def _run(self, path: str) -> RunDir:
         return RunDir(self.folder.parent / path)
@@ -139,7 +138,7 @@ def find(folder: Path, overrides: list[str]) -> Source:
     selection = _selection(winner) if is_winner else None
     origin = run if selection is None else RunDir(folder.parent / str(selection["model"]["path"]))
     conf = saved.settings(folder, overrides)
-    return Source(folder, winner if is_winner else run.card, is_winner, selection, read_json(run.result), conf, origin)
+    return Source(folder, winner if is_winner else run.card, is_winner, selection, read(run.result), conf, origin)
 
 
 def _selection(winner: WinnerDir) -> dict[str, Any] | None:
@@ -147,7 +146,7 @@ def _selection(winner: WinnerDir) -> dict[str, Any] | None:
     path = winner.selection
     if not path.is_file():
         return None
-    selection = read_json(path)
+    selection = read(path)
     if selection.get("schema_version") != SCHEMA_VERSION:
         version = selection.get("schema_version")
         raise InputError(f"{path}: of a kind not known here (schema_version {version!r}); run its sweep again")
@@ -172,12 +171,9 @@ def _lacking(selection: dict[str, Any]) -> str | None:
     return None
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
     """Read a file of a winner or a run; InputError names one that is missing, broken, or holds no keys."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it holds no keys")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); restore it or train again") from error
-    return found
+        return read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}; restore it or train again") from error

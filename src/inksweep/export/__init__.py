@@ -18,7 +18,7 @@ from inksweep.config import Config
 from inksweep.errors import InputError, nearest
 from inksweep.export import check
 from inksweep.export.formats import FORMATS, Format
-from inksweep.paths import RunDir, WinnerDir, held, replacing, shown
+from inksweep.paths import RunDir, WinnerDir, held, read_json, replacing, shown
 
 # Of a probability, between torch and an exported file.
 TOLERANCE = 1e-4
@@ -138,10 +138,10 @@ def _write(kind: Format, model: Classifier, images: Tensor, path: Path, folder: 
 def recorded(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what `export.json` in a folder says; nothing if there is none that can be read."""
     try:
-        found = json.loads(WinnerDir(folder).exports.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(WinnerDir(folder).exports)
+    except InputError:
         return {}
-    return {name: entry for name, entry in found.items() if isinstance(entry, dict)} if isinstance(found, dict) else {}
+    return {name: entry for name, entry in found.items() if isinstance(entry, dict)}
 
 
 def record(folder: Path, entries: Mapping[str, dict[str, Any] | None]) -> None:

@@ -1,6 +1,5 @@
 """The trials of a sweep as the page shows them: what the study notes, and what lies in their folders."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from inksweep import runs
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir
+from inksweep.paths import RunDir, SweepDir, read_json
 from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, ORIGIN, OWNER, REASON, REPEATS, RETRIED, SURPLUS
 from inksweep.sweep.study import counts
 
@@ -97,10 +96,9 @@ def objective_names(sweep: SweepDir, trials: Sequence[FrozenTrial], size: int) -
 
 def _result(run: RunDir) -> dict[str, Any]:
     try:
-        found = json.loads(run.result.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(run.result)
+    except InputError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def curve_over_epochs(folder: Path, name: str) -> list[tuple[float, float]]:

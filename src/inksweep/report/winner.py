@@ -1,6 +1,5 @@
 """The winner of a sweep, as plain data: the best trial, or what a final stage or an ensemble made of the search."""
 
-import json
 import math
 import shlex
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from inksweep import predictions, runs
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, WinnerDir
+from inksweep.paths import RunDir, SweepDir, WinnerDir, read_json
 from inksweep.report.trials import Trial
 from inksweep.sweep.winner import command as training_command
 
@@ -266,9 +265,6 @@ def _program(settings: dict[str, Any]) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path.parent.name}/{path.name} cannot be read ({error})") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path.parent.name}/{path.name} holds no keys")
-    return found
+        return read_json(path)
+    except InputError as error:  # the page may be read elsewhere: without the folders of this machine
+        raise InputError(f"{path.parent.name}/{path.name} cannot be read ({error.__cause__})") from error

@@ -14,8 +14,8 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
 from inksweep import trial
-from inksweep.errors import Diverged
-from inksweep.paths import RunDir, replacing
+from inksweep.errors import Diverged, InputError
+from inksweep.paths import RunDir, read_json, replacing
 from inksweep.sweep.slots import EndNow
 
 # What the word that ended a trial early means for its run.
@@ -102,10 +102,9 @@ def _number(value: Any) -> float | None:
 def result(run: RunDir) -> dict[str, Any]:
     """Return a trial's result.json; nothing if it left none, as the trials of other apps, or a broken one."""
     try:
-        found = json.loads(run.result.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(run.result)
+    except InputError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def metrics(run: RunDir) -> dict[str, float]:

@@ -14,8 +14,8 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
-from inksweep.errors import last_line
-from inksweep.paths import RunDir, SweepDir, WinnerDir, put_folder, recover, replacing, shown
+from inksweep.errors import InputError, last_line
+from inksweep.paths import RunDir, SweepDir, WinnerDir, put_folder, read_json, recover, replacing, shown
 from inksweep.sweep.choice import Choice, Ran
 from inksweep.sweep.grammar import bare
 from inksweep.sweep.marks import OWNER
@@ -176,10 +176,9 @@ def wants_card(sweep: SweepDir) -> bool:
 
 def _json(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path)
+    except InputError:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def host(trial: FrozenTrial) -> str:

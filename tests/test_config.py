@@ -32,7 +32,7 @@ def test_the_groups_hold_what_is_promised() -> None:
     assert options("optimizer") == ["adam", "adamw", "sgd"]
     assert options("scheduler") == ["cosine", "none", "onecycle", "step"]
     assert options("augment") == ["affine", "elastic", "erasing", "handwriting", "none", "stroke"]
-    assert options("experiment") == ["accurate", "accurate_mlp", "lht_mnist", "quick"]
+    assert options("experiment") == ["accurate", "accurate_mlp", "lht_mnist", "quick", "record"]
 
 
 def test_a_group_becomes_its_dataclass(compose: Compose) -> None:

@@ -1,4 +1,4 @@
-"""Every file name in a run or sweep directory, and how a file is written so that nobody reads half of it."""
+"""Every file name in a run or sweep directory, how one is written so that nobody reads half of it, and read."""
 
 import json
 import os

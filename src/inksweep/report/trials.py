@@ -11,9 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from inksweep import runs
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, read_json
+from inksweep.paths import RunDir, SweepDir
 from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, ORIGIN, OWNER, REASON, REPEATS, RETRIED, SURPLUS
 from inksweep.sweep.study import counts
+from inksweep.sweep.trial import result
 
 # What may have become of a trial, in the order in which legends show it.
 STATES = {
@@ -86,19 +87,12 @@ def measured(trial: Trial, name: str) -> float | None:
 def objective_names(sweep: SweepDir, trials: Sequence[FrozenTrial], size: int) -> list[str]:
     """Return what the objectives are called: by a result.json, else by number."""
     for trial in trials:
-        result = _result(sweep.trial(trial.number))
-        listed = result.get("objectives") or [result.get("objective")]
+        found = result(sweep.trial(trial.number))
+        listed = found.get("objectives") or [found.get("objective")]
         names = [entry.get("name") for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
         if len(names) == size and all(names):
             return [str(name) for name in names]
     return ["objective"] if size == 1 else [f"objective {number + 1}" for number in range(size)]
-
-
-def _result(run: RunDir) -> dict[str, Any]:
-    try:
-        return read_json(run.result)
-    except InputError:
-        return {}
 
 
 def curve_over_epochs(folder: Path, name: str) -> list[tuple[float, float]]:
@@ -172,7 +166,7 @@ def _trained_on_validation(run: RunDir, trial: FrozenTrial, is_final: bool) -> b
     """Whether a trial was trained on the pictures of its objective, which then ranks nothing."""
     if is_final and trial.params.get("full"):  # its folder may be on another machine
         return True
-    return _result(run).get("trained_on_validation") is True
+    return result(run).get("trained_on_validation") is True
 
 
 def _note(trial: FrozenTrial) -> str:
@@ -191,7 +185,7 @@ def _note(trial: FrozenTrial) -> str:
 
 
 def _traceback(run: RunDir) -> str:
-    error = _result(run).get("error")
+    error = result(run).get("error")
     if not isinstance(error, dict):
         return ""
     return str(error.get("traceback") or error.get("message") or "")

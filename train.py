@@ -1,4 +1,4 @@
-"""The entry point: Hydra composes a config, `inksweep.run` trains, the objective goes back to whoever asked."""
+"""The entry point: Hydra composes a config, `inksweep.digits.run` trains, the objective goes back to whoever asked."""
 
 from contextlib import nullcontext
 
@@ -7,19 +7,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from inksweep import config, trial
+from inksweep import trial
+from inksweep.digits.config import parse, schema
 from inksweep.errors import one_line_errors
 
-# What a `_target_` in a config may name. Add your own package here: (*config.TRUSTED, "mypackage.*").
-TRUSTED = config.TRUSTED
+# What a `_target_` in a config may name. Add your own package here: (*schema.TRUSTED, "mypackage.*").
+TRUSTED = schema.TRUSTED
 
-config.register()
+parse.register()
 
 
 @hydra.main(config_path="conf", config_name="config", execution_whitelist=TRUSTED)
 def main(cfg: DictConfig) -> float | list[float]:
     """Train once, within hearing of the sweep that asked for it, and return the objective."""
-    from inksweep.run import run  # imports torch: `--help` does without
+    from inksweep.digits.run import run  # imports torch: `--help` does without
 
     # A run of its own ends here with its one line; the error of one job among many is its sweeper's to handle.
     with one_line_errors() if HydraConfig.get().mode is RunMode.RUN else nullcontext():

@@ -43,7 +43,7 @@ TRAINING = [
     "hydra/sweeper/space=none",
     "hydra.sweeper.target=null",
     "hydra.launcher.threads=1",
-    "hydra.launcher.preload=[inksweep.run]",
+    "hydra.launcher.preload=[inksweep.digits.run]",
     "trainer.threads=1",
     "trainer.epochs=12",
     "data.checksums=null",
@@ -210,7 +210,7 @@ def prepared(typed: argparse.Namespace, folder: Path) -> Sweep:
     if typed.app is not None:
         home = typed.app.resolve()
         return Sweep([sys.executable, "app.py", "-m", *limits, *typed.overrides], home, home / "night")
-    shutil.copytree(ROOT / "tests/digits/MNIST", folder / "data/MNIST")
+    shutil.copytree(ROOT / "tests/tiny_mnist/MNIST", folder / "data/MNIST")
     places = [f"data.root={folder / 'data'}", f"hydra.sweep.dir={folder / 'night'}", "hydra.sweeper.study_name=night"]
     command = [sys.executable, "train.py", "-m", *TRAINING, *places, *limits, *typed.overrides]
     return Sweep(command, ROOT, folder / "night")

@@ -20,7 +20,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
-from inksweep import config
+from inksweep.digits.config import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 PER_SWEEP = 200
@@ -30,7 +30,7 @@ STATUSES = ["completed"] * 12 + ["pruned"] * 6 + ["failed", "stopped"]
 
 def composed() -> list[tuple[str, str]]:
     """Return config.yaml and hydra.yaml as a job of each kind writes them."""
-    config.register()
+    parse.register()
     texts = []
     with hydra.initialize_config_dir(str(ROOT / "conf")):
         for words in KINDS:

@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # Our own config, so that composing it costs what it costs; a task that does nothing.
 EMPTY = f"""
 import hydra
-from inksweep import config
+from inksweep.digits.config import parse, schema
 
-config.register()
+parse.register()
 
-@hydra.main(config_path={str(ROOT / "conf")!r}, config_name="config", execution_whitelist=config.TRUSTED)
+@hydra.main(config_path={str(ROOT / "conf")!r}, config_name="config", execution_whitelist=schema.TRUSTED)
 def main(cfg):
     return cfg.model.dropout
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from inksweep import config, data, device
-from inksweep.parts import build_learner
+from inksweep.digits.config import parse
+from inksweep.digits.data import dataset
+from inksweep.digits.training import device
+from inksweep.digits.training.build import build_learner
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -26,15 +28,15 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="for example data.batch_size=512")
     typed = parser.parse_args()
 
-    config.register()
+    parse.register()
     with initialize_config_dir(str(CONF)):
-        conf = config.parse(compose("config", typed.overrides))
+        conf = parse.parse(compose("config", typed.overrides))
     device.set_threads(None)
     learner = build_learner(conf, device.pick("cpu"))
-    digits = data.load(conf.data).train
+    digits = dataset.load(conf.data).train
     digits = digits.subset(slice(0, typed.batches * conf.data.batch_size))
-    order = data.IndexBatches(len(digits), conf.data.batch_size, conf.seed)
-    loader = data.loader(digits, order)
+    order = dataset.IndexBatches(len(digits), conf.data.batch_size, conf.seed)
+    loader = dataset.loader(digits, order)
 
     def bare() -> Iterable[tuple[Tensor, Tensor]]:
         for rows in order:

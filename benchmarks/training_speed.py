@@ -22,9 +22,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.utils.flop_counter import FlopCounterMode
 
-from inksweep import config, data, device
-from inksweep.parts import build_learner
-from inksweep.training import Plan, Progress, Unwatched, train
+from inksweep.digits.config import parse
+from inksweep.digits.data import dataset
+from inksweep.digits.training import device
+from inksweep.digits.training.build import build_learner
+from inksweep.digits.training.loop import Plan, Progress, Unwatched, train
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 LOOPS = {
@@ -81,13 +83,13 @@ def main() -> None:
 
 def prepare(name: str, overrides: list[str]) -> Loop:
     """Build the loop that `train.py` would run with `overrides`."""
-    config.register()
+    parse.register()
     with initialize_config_dir(str(CONF)):
-        conf = config.parse(compose("config", overrides))
+        conf = parse.parse(compose("config", overrides))
     place = device.pick("cpu")
     device.make_repeatable(place, conf.seed)
     learner = build_learner(conf, place)
-    digits = data.load(conf.data).train
+    digits = dataset.load(conf.data).train
     images, labels = digits[torch.arange(conf.data.batch_size)]
     with FlopCounterMode(display=False) as both:
         learner.learn(images, labels, epoch=0.0)
@@ -97,8 +99,8 @@ def prepare(name: str, overrides: list[str]) -> Loop:
     def run(steps: int) -> float:
         """Train one epoch of so many steps."""
         part = digits.subset(slice(0, steps * conf.data.batch_size))
-        order = data.IndexBatches(len(part), conf.data.batch_size, conf.seed)
-        loader = data.loader(part, order)
+        order = dataset.IndexBatches(len(part), conf.data.batch_size, conf.seed)
+        loader = dataset.loader(part, order)
         learner.step = 0
         plan = Plan(epochs=1, steps_per_epoch=len(order), evaluate_every_epochs=1)
         progress = Progress()

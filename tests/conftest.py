@@ -16,14 +16,14 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from inksweep import config
-from inksweep.config import Config
+from inksweep.digits.config import parse
+from inksweep.digits.config.schema import Config
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONF = REPOSITORY / "conf"
-DIGITS = REPOSITORY / "tests" / "digits"
+DIGITS = REPOSITORY / "tests" / "tiny_mnist"
 
-# Overrides that select the digits of tests/digits; `data.root` is added by whoever knows where they lie.
+# Overrides that select the digits of tests/tiny_mnist; `data.root` is added by whoever knows where they lie.
 TINY = [
     "data.checksums=null",
     "data.npm=null",
@@ -42,9 +42,9 @@ def tiny(root: Path | str) -> list[str]:
 
 def compose_config(overrides: list[str]) -> Config:
     """Compose conf/ with `overrides`, as train.py would, and check it."""
-    config.register()
+    parse.register()
     with initialize_config_dir(config_dir=str(CONF)):
-        return config.parse(hydra_compose("config", overrides))
+        return parse.parse(hydra_compose("config", overrides))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def tiny_root(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data.root whose tiny digits are prepared, shared by the session: read it, never change it."""
-    from inksweep.sources import prepare
+    from inksweep.digits.data.sources import prepare
 
     root = tmp_path_factory.mktemp("prepared") / "data"
     shutil.copytree(DIGITS / "MNIST", root / "MNIST")

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from conftest import REPOSITORY, tiny
-from inksweep import checkpoint, cli, figures
+from inksweep import cli, figures
+from inksweep.digits import checkpoint
+from inksweep.digits.config import parse
 from inksweep.errors import InputError
+from tests.conftest import REPOSITORY, tiny
 
 
 def test_data_shows_numbers_and_draws_the_digits(
@@ -77,17 +79,17 @@ def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_conf_is_that_of_the_current_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.find_conf() == Path(cli.__file__).parents[2] / "conf"
+    assert parse.find_conf() == Path(cli.__file__).parents[2] / "conf"
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "config.yaml").touch()
-    assert cli.find_conf() == tmp_path / "conf"
+    assert parse.find_conf() == tmp_path / "conf"
 
 
 def test_where_there_is_no_conf_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "site" / "lib" / "inksweep" / "cli.py"))
+    monkeypatch.setattr(parse, "__file__", str(tmp_path / "a" / "b" / "inksweep" / "digits" / "config" / "parse.py"))
     with pytest.raises(InputError, match=r"no conf/config\.yaml in"):
-        cli.find_conf()
+        parse.find_conf()
 
 
 def test_help_imports_neither_torch_nor_hydra() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, held, is_held, recover, replacing
+from inksweep.files import held, is_held, recover, replacing
+from inksweep.paths import RunDir, SweepDir
 
 
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from inksweep.paths import held
+from inksweep.files import held
 with held(Path(sys.argv[1]), "taken"):
     print("held", flush=True)
     sys.stdin.read()
@@ -156,7 +157,7 @@ def test_a_kill_at_any_moment_of_put_folder_leaves_a_whole_folder(tmp_path: Path
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from inksweep.paths import put_folder
+from inksweep.files import put_folder
 new, old, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 replace, done = Path.replace, []
 def counted(self, target):

@@ -1,7 +1,6 @@
 """The test split ranks nothing: shown by what is chosen, and by who reads what was measured on it."""
 
 import ast
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,39 +9,43 @@ from typing import Any
 import numpy as np
 import pytest
 
-sys.path.append(str(Path(__file__).parent / "sweep"))
-
-from stages import finals, search, train
-
-from inksweep.sweep import choice
-from inksweep.sweep.engine import Target
-from inksweep.sweep.points import best_trials
 from inksweep.sweep.settings import WinnerConf
-from inksweep.sweep.study import front, incumbent
+from inksweep.sweep.stopping import Target
+from inksweep.sweep.study.first_points import best_trials
+from inksweep.sweep.study.trials import front, incumbent
+from inksweep.sweep.winner import choice, selection
+from tests.sweep.stages import finals, search, train
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "inksweep"
 
 MODULE = "<module>"
 # Every function that names a metric of the test split, or builds such a name, how often, and why it may.
 READERS = {
-    "card/facts.py": ("says what the chosen model measured, after the choice", {"_optimism": 1}),
-    "card/measure.py": ("measures the chosen model, after the choice", {"measure": 1}),
-    "card/text.py": ("says what the stop rule has seen, and which metrics are of test", {"_chosen": 1, "_looks": 1}),
+    "digits/card/facts.py": ("says what the chosen model measured, after the choice", {"_optimism": 1}),
+    "digits/card/measure.py": ("measures the chosen model, after the choice", {"measure": 1}),
+    "digits/card/text.py": (
+        "says what the stop rule saw, and which metrics are of test",
+        {"_chosen": 1, "_looks": 1},
+    ),
     "cli.py": ("`inksweep evaluate` prints what one model measures", {"evaluate_again": 1}),
     "compare/comparison.py": ("shows a column; refuses to judge by it", {MODULE: 1, "judged": 1, "_unreadable": 1}),
     "diff/difference.py": ("checks that stored answers fit the recorded metrics", {"_strange": 1}),
     "diff/text.py": ("a heading of a split", {"_disagreements": 1}),
-    "predictions.py": ("names of arrays in a file", {"save": 1, "load": 1}),
-    "report/chosen.py": ("shows the winner's number, and says that it ranked nothing", {MODULE: 1, "_of_search": 1}),
-    "report/page.py": ("shows the best's number, and says that it ranked nothing", {"_tiles": 8, "_trials": 1}),
-    "report/quantity.py": ("unit of a loss", {MODULE: 1}),
-    "run.py": ("measures the weights that were kept, once the training is over", {"_keep": 1}),
+    "runs/predictions.py": ("names of arrays in a file", {"save": 1, "load": 1}),
+    "report/page/winner_section.py": (
+        "shows the winner's number; says that it ranked nothing",
+        {MODULE: 1, "_of_search": 1},
+    ),
+    "report/page/page.py": ("shows the best's number, and says that it ranked nothing", {"_tiles": 8, "_trials": 1}),
+    "report/facts/quantity.py": ("unit of a loss", {MODULE: 1}),
+    "digits/run.py": ("measures the weights that were kept, once the training is over", {"_keep": 1}),
     "sweep/settings.py": ("checks that the stop rule's value is a fraction", {"TargetConf.__post_init__": 1}),
-    "sweep/winner.py": ("says in the card that they ranked nothing", {"card": 1}),
+    "sweep/winner/plain_card.py": ("says in the card that they ranked nothing", {"card": 1}),
     "compare/rows.py": ("a path", {"labelled": 1}),
-    "index.py": ("a path", {"fingerprint": 1}),
-    "runs.py": ("a path", {"_below.walk": 1, "_study": 1}),
-    "tracker/tensorboard.py": ("a name of a run", {"TensorBoard._opened": 1}),
+    "runs/index.py": ("a path", {"fingerprint": 1}),
+    "runs/find.py": ("a path", {"_below.walk": 1}),
+    "runs/reader.py": ("a path", {"_study": 1}),
+    "digits/tracker/tensorboard.py": ("a name of a run", {"TensorBoard._opened": 1}),
 }
 
 
@@ -70,14 +73,14 @@ def everything_chosen(root: Path, test_metrics: np.ndarray, conf: WinnerConf) ->
     assert decided is not None
     assert of_search is not None
     assert best is not None
-    said = choice.selection(decided, study, sweep, conf, None)
+    said = selection.selection(decided, study, sweep, conf, None)
     for candidate in said["candidates"]:
         for run in candidate["runs"]:
             del run["metrics"]
     return {
         "incumbent": best.number,
         "front": [trial.number for trial in front(study)],
-        "incumbents": [trial.number for trial in choice.incumbents(study)],
+        "incumbents": [trial.number for trial in selection.incumbents(study)],
         "warm start": [trial.number for trial in best_trials(study, 5)],
         "trained": trained,
         "search": (of_search.model.path, [run.path for run in of_search.members]),
@@ -107,7 +110,7 @@ def test_the_stop_rule_is_the_one_that_reads_them(tmp_path: Path) -> None:
     decided = choice.of_search(study, WinnerConf(), sweep)
     assert decided is not None
     rules = [
-        choice.selection(decided, study, sweep, WinnerConf(), Target("test/accuracy", value))["stop_rule"]
+        selection.selection(decided, study, sweep, WinnerConf(), Target("test/accuracy", value))["stop_rule"]
         for value in (-0.1, 0.5)
     ]
     assert [rule["reached"] for rule in rules] == [True, False]

@@ -10,17 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from inksweep.compare import FORMATS
 from inksweep.errors import InputError, one_line_errors
 from inksweep.paths import RunDir, shown
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from inksweep.config import Config
-    from inksweep.data import Facts
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -126,28 +119,32 @@ def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Nam
 
 def show_data(arguments: argparse.Namespace) -> None:
     """`inksweep data NAME`: fetch, verify, show shapes and ranges, draw digits before and after preprocessing."""
+    from inksweep.digits.config.parse import compose
+
     chosen = [f"augment={arguments.augment}"] if arguments.augment else []
     conf = compose([f"data={arguments.name}", *chosen, *arguments.overrides])
 
     from rich.console import Console
 
-    from inksweep import data, figures, preview
-    from inksweep.augment import Identity
-    from inksweep.parts import build
+    from inksweep import figures
+    from inksweep.digits.augment import Identity
+    from inksweep.digits.data import dataset
+    from inksweep.digits.data.shown import facts, one_of_each, panels, table
+    from inksweep.digits.training.build import build
 
-    splits = data.load(conf.data)
-    measured = [data.facts(name, getattr(splits, name), conf.data) for name in ("train", "val", "test")]
-    Console().print(_facts_table(conf, measured))
+    splits = dataset.load(conf.data)
+    measured = [facts(name, getattr(splits, name), conf.data) for name in ("train", "val", "test")]
+    Console().print(table(conf, measured))
 
     classes = conf.data.classes
-    shown = splits.train.subset(preview.one_of_each(splits.train.labels, len(classes), rounds=2))
-    names = [classes[label] for label in shown.labels.tolist()]
+    digits = splits.train.subset(one_of_each(splits.train.labels, len(classes), rounds=2))
+    names = [classes[label] for label in digits.labels.tolist()]
     augment = build("augment", conf.augment)
     changed = None if isinstance(augment, Identity) else augment
-    panels = preview.panels(shown.images, names, conf.data.mean, conf.data.std, changed)
+    drawn = panels(digits.images, names, conf.data.mean, conf.data.std, changed)
     name = "-".join([conf.data.name, *([arguments.augment] if arguments.augment else [])])
     out = arguments.out or Path("outputs") / f"{name}.png"
-    figures.save(figures.digits(f"{conf.data.name}: training digits", panels, len(classes)), out)
+    figures.save(figures.digits(f"{conf.data.name}: training digits", drawn, len(classes)), out)
     print(f"picture: {out}")
 
 
@@ -158,13 +155,16 @@ def evaluate_again(arguments: argparse.Namespace) -> None:
     """
     from functools import partial
 
-    from inksweep import checkpoint, data, evaluation, saved
+    from inksweep.digits import checkpoint
+    from inksweep.digits.config import saved
+    from inksweep.digits.data import dataset
+    from inksweep.digits.training import evaluation
 
     conf = saved.settings(arguments.folder, arguments.overrides)
     model, about = checkpoint.load_model(RunDir(arguments.folder).model)
     preprocess = about["preprocess"]
-    to_input = partial(data.to_input, mean=preprocess["mean"], std=preprocess["std"])
-    splits, differs = data.load(conf.data), False
+    to_input = partial(dataset.to_input, mean=preprocess["mean"], std=preprocess["std"])
+    splits, differs = dataset.load(conf.data), False
     for name, digits in (("val", splits.val), ("test", splits.test)):
         logits = evaluation.infer(model, digits.images, to_input, conf.data.eval_batch_size)
         measured, recorded = evaluation.metrics(logits, digits.labels)["accuracy"], about["metrics"][f"{name}/accuracy"]
@@ -177,15 +177,15 @@ def evaluate_again(arguments: argparse.Namespace) -> None:
 
 def write_card(arguments: argparse.Namespace) -> None:
     """`inksweep card FOLDER`: calibrate, measure, draw and describe a winner in place, or a run in its card/."""
-    from inksweep.card import command
+    from inksweep.digits.card import command
 
     command.run(arguments.folder, arguments.overrides)
 
 
 def show_comparison(arguments: argparse.Namespace) -> None:
     """`inksweep compare PATH...`: a row a run, without torch."""
-    from inksweep import index, runs
     from inksweep.compare import comparison, tables
+    from inksweep.runs import find, index
 
     def words(typed: str | None) -> list[str]:
         return [word for word in map(str.strip, (typed or "").split(",")) if word]
@@ -198,7 +198,7 @@ def show_comparison(arguments: argparse.Namespace) -> None:
         where=arguments.where,
         top=arguments.top,
     )
-    tables.write(comparison.compare(index.load(runs.find(arguments.paths)), wanted), arguments.format)
+    tables.write(comparison.compare(index.load(find.find(arguments.paths)), wanted), arguments.format)
 
 
 def show_diff(arguments: argparse.Namespace) -> None:
@@ -242,7 +242,7 @@ def export_model(arguments: argparse.Namespace) -> None:
 
     Exit code 1 if a file does not answer as torch does: then it is not written.
     """
-    from inksweep import export
+    from inksweep.digits import export
 
     formats = list(dict.fromkeys(arguments.format or ["onnx"]))
     if arguments.out and len(formats) > 1:
@@ -273,51 +273,3 @@ def write_report(arguments: argparse.Namespace) -> None:
 
     every_s = arguments.every if arguments.watch else None
     command.run(arguments.folders, arguments.out, arguments.storage, png=arguments.png, watch_s=every_s)
-
-
-def compose(overrides: list[str]) -> "Config":
-    """Compose conf/ with `overrides` as train.py does, and check every value.
-
-    Raises:
-        InputError: there is no conf/ here, or a value is not usable.
-    """
-    import hydra
-
-    from inksweep import config
-
-    config.register()
-    with hydra.initialize_config_dir(str(find_conf())):
-        return config.parse(hydra.compose("config", overrides))
-
-
-def find_conf() -> Path:
-    """Return the config folder: `conf` where the command is typed, else that of the repository this file lies in."""
-    candidates = [Path.cwd() / "conf", Path(__file__).resolve().parents[2] / "conf"]
-    for folder in candidates:
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise InputError(f"no conf/config.yaml in {Path.cwd()}: run inksweep where the conf folder of inksweep lies")
-
-
-def _facts_table(conf: "Config", measured: "list[Facts]") -> "Table":
-    from rich.table import Table
-
-    table = Table(title=f"{conf.data.name}, verified", title_justify="left")
-    for heading in ("", *(part.name for part in measured)):
-        table.add_column(heading, justify="right" if heading else "left")
-
-    def row(name: str, cells: list[str], *, last: bool = False) -> None:
-        table.add_row(name, *cells, end_section=last)
-
-    row("shape", [" x ".join(f"{length:,}" for length in part.shape) for part in measured])
-    row("type", [part.dtype for part in measured])
-    row("stored values", ["{} to {}".format(*part.stored_range) for part in measured])
-    row("mean (of 0 to 1)", [f"{part.mean:.4f}" for part in measured])
-    row("std (of 0 to 1)", [f"{part.std:.4f}" for part in measured], last=True)
-    row("normalised values", ["{:.3f} to {:.3f}".format(*part.input_range) for part in measured])
-    # + 0.0: no minus before a zero
-    row("normalised mean", [f"{round(part.input_mean, 4) + 0.0:.4f}" for part in measured])
-    row("normalised std", [f"{part.input_std:.4f}" for part in measured], last=True)
-    for label, name in enumerate(conf.data.classes):
-        row(f"class {name}", [f"{part.class_counts[label]:,}" for part in measured])
-    return table

@@ -10,7 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 
 from inksweep.errors import InputError
-from inksweep.sweep import stored
+from inksweep.sweep.study import reader
 
 HOST = "127.0.0.1"
 # What a browser calls this machine, or the near end of an ssh tunnel. A page elsewhere whose name leads here (DNS
@@ -37,7 +37,7 @@ def serve(folder: Path, port: int, storage: str | None = None) -> None:
         what = 'optuna-dashboard is not installed; pip install -e ".[dashboard]"'
         raise InputError(f"inksweep dashboard: {what}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = stored.look(stored.find(folder, storage))
+    study = reader.look(reader.find(folder, storage))
     try:
         server = make_server(HOST, port, guarded(wsgi(study._storage)), server_class=_Server, handler_class=_Quiet)
     except (OSError, OverflowError) as error:

@@ -6,6 +6,7 @@ else keeps its traceback, because then the fault is ours.
 """
 
 import difflib
+import math
 import os
 import re
 import signal
@@ -138,3 +139,8 @@ def _hydra_line(chain: list[BaseException]) -> str:
     override = re.search(r"Error merging override (\S+)|Could not (?:override|append) '([^']+)'", said[0])
     key = next(filter(None, override.groups())) if override else place.partition("\n")[0]
     return _one_line(f"{key}: {reason}" if key else reason)
+
+
+def finite(value: float) -> bool:
+    """Whether a value is a finite number."""
+    return math.isfinite(value)

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from inksweep.paths import replacing
+from inksweep.files import replacing
 
 Numbers = npt.NDArray[np.floating[Any]]
 

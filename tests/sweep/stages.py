@@ -11,13 +11,14 @@ from optuna.distributions import IntDistribution
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from inksweep import predictions
 from inksweep.paths import RunDir, SweepDir
-from inksweep.predictions import Predictions
-from inksweep.sweep.declaration import declare
-from inksweep.sweep.finals import Configurations, Finals, FinalsSampler, Training
-from inksweep.sweep.marks import FINAL, METRICS, OWNER, REASON
+from inksweep.runs import predictions
+from inksweep.runs.predictions import Predictions
 from inksweep.sweep.settings import WinnerConf
+from inksweep.sweep.space.declare import declare
+from inksweep.sweep.study.notes import FINAL, METRICS, OWNER, REASON
+from inksweep.sweep.winner.configurations import Configurations, Training
+from inksweep.sweep.winner.finals import Finals, FinalsSampler
 
 # Which answers of a run are right: to the validation pictures, to the test pictures.
 Answers = tuple[Sequence[bool], Sequence[bool]]

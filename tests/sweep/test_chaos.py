@@ -5,10 +5,10 @@ import re
 import subprocess
 import sys
 
-import apps
 import pytest
 
-from conftest import REPOSITORY
+from tests.conftest import REPOSITORY
+from tests.sweep import apps
 
 CODE = """
 import logging, time
@@ -39,7 +39,7 @@ defaults: [_self_, override hydra/sweeper: inksweep]
 x: 1.0
 hydra:
   sweep: {dir: night}
-  launcher: {preload: [inksweep.sweep.watch]}
+  launcher: {preload: [inksweep.sweep.job.watcher]}
   sweeper: {direction: maximize, params: {x: "interval(0,10)"}, sampler: {seed: 1}, pruner: {n_startup_trials: 2}}
 """
 

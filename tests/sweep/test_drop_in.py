@@ -26,8 +26,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from inksweep.errors import explain
-from inksweep.sweep.declaration import declare
 from inksweep.sweep.settings import InksweepSweeperConf
+from inksweep.sweep.space.declare import declare
 
 STOCK = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 OURS = "inksweep.sweep.plugin.InksweepSweeper"

@@ -10,16 +10,18 @@ from optuna.trial import TrialState
 
 from inksweep.errors import InputError
 from inksweep.paths import SweepDir
-from inksweep.sweep.conclusion import say_why
-from inksweep.sweep.declaration import declare
-from inksweep.sweep.engine import Engine, Rules, Target, outcome
-from inksweep.sweep.ledger import Ledger
-from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, REPEATS, RETRIED, STOP, STOPPED
-from inksweep.sweep.owner import Owner
-from inksweep.sweep.report import Report
-from inksweep.sweep.slots import Done, TooLong, WorkerDied
-from inksweep.sweep.storage import Address
-from inksweep.sweep.study import incumbent, open_study, repair
+from inksweep.sweep.engine import Engine
+from inksweep.sweep.job.job import Done, TooLong, WorkerDied
+from inksweep.sweep.outcomes import outcome
+from inksweep.sweep.progress.summary import Report
+from inksweep.sweep.space.declare import declare
+from inksweep.sweep.stopping import Rules, Target, say_why
+from inksweep.sweep.study.ledger import Ledger
+from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, REPEATS, RETRIED, STOP, STOPPED
+from inksweep.sweep.study.owner import Owner
+from inksweep.sweep.study.repair import repair
+from inksweep.sweep.study.storage import Address, open_study
+from inksweep.sweep.study.trials import incumbent
 
 SPACE = {"x": "interval(0,1)"}
 

@@ -6,10 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-import apps
 import pytest
-from apps import App, wait_for
 from optuna.trial import TrialState
+
+from tests.sweep import apps
+from tests.sweep.apps import App, wait_for
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
@@ -93,7 +94,7 @@ x: 0
 kind: good
 hydra:
   sweep: {dir: night}
-  launcher: {preload: [inksweep.sweep.watch]}
+  launcher: {preload: [inksweep.sweep.job.watcher]}
   sweeper:
     direction: maximize
     n_jobs: 2

@@ -13,7 +13,9 @@ from inksweep.compare.rows import ABSENT, CONFIG, OWN, Keys, Row, differing, lab
 from inksweep.compare.tables import Column, Line, Spread, Table
 from inksweep.errors import InputError, nearest, need
 from inksweep.paths import SweepDir, shown
-from inksweep.runs import UNREADABLE, Run, finalists, find, is_better_greater
+from inksweep.runs.find import finalists, find
+from inksweep.runs.metrics import is_better_greater
+from inksweep.runs.reader import UNREADABLE, Run
 
 TEST = "test/accuracy"
 # How many of the runs that cannot be read are named one by one.

@@ -15,7 +15,9 @@ from typing import Any
 
 from inksweep.errors import InputError, nearest
 from inksweep.paths import shown
-from inksweep.runs import ENDED, RUNNING, UNFINISHED, UNREADABLE, Run, is_silent, target_options
+from inksweep.runs.reader import RUNNING, UNFINISHED, UNREADABLE, Run
+from inksweep.runs.result import ENDED
+from inksweep.runs.settings import is_silent, target_options
 
 # What a lookup returns for a key that a run does not have.
 ABSENT: Any = object()

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from inksweep.compare import FORMATS
-from inksweep.runs import UNREADABLE, visible
+from inksweep.runs.reader import UNREADABLE, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

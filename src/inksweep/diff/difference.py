@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inksweep import predictions, runs
 from inksweep.errors import InputError, Unavailable
 from inksweep.paths import RunDir, WinnerDir
-from inksweep.predictions import SPLITS, Predictions
-from inksweep.runs import Run
+from inksweep.runs import find, predictions, reader
+from inksweep.runs.metrics import curve, is_better_greater
+from inksweep.runs.predictions import SPLITS, Predictions
+from inksweep.runs.reader import Run
+from inksweep.runs.settings import is_silent, read_settings, target_options
 from inksweep.significance import Paired
 
 Row = Mapping[str, float]
@@ -158,7 +160,7 @@ def compare(a: Path, b: Path, split: str = "test") -> Diff:
         _check(path)
     if a.resolve() == b.resolve():
         raise InputError(f"{a} and {b} are the same run: name two")
-    run_a, run_b = runs.read(a), runs.read(b)
+    run_a, run_b = reader.read(a), reader.read(b)
     curve_a, why_a = _curve(run_a)
     curve_b, why_b = _curve(run_b)
     answers_a, answers_b = _answers(run_a), _answers(run_b)
@@ -184,11 +186,11 @@ def compare(a: Path, b: Path, split: str = "test") -> Diff:
 
 
 def _check(path: Path) -> None:
-    if runs.is_run(path) or runs.is_winner(path):
+    if find.is_run(path) or find.is_winner(path):
         return
     if not path.exists():
         raise InputError(f"{path}: there is no such folder; diff takes two run directories, or a sweep's winner/")
-    if runs.is_sweep(path):
+    if find.is_sweep(path):
         raise InputError(f"{path}: is a sweep; diff takes two runs, such as {path / '0'} and {path / 'winner'}")
     raise InputError(f"{path}: is no run (no .hydra/config.yaml, no result.json); diff takes two runs")
 
@@ -204,11 +206,11 @@ def settings(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
         both = [_without_choices(run) for run in (a, b)]
     in_a, in_b = both
     pairs = {key: (in_a.get(key, ABSENT), in_b.get(key, ABSENT)) for key in sorted(in_a | in_b)}
-    differing = {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and not runs.is_silent(key)}
+    differing = {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and not is_silent(key)}
     return {
         key: pair
         for key, pair in differing.items()
-        if not any(ABSENT not in differing.get(option, (ABSENT,)) for option in runs.target_options(key))
+        if not any(ABSENT not in differing.get(option, (ABSENT,)) for option in target_options(key))
     }
 
 
@@ -217,9 +219,9 @@ def _has_choices(run: Run) -> bool:
 
 
 def _without_choices(run: Run) -> dict[str, Any]:
-    config = WinnerDir(run.folder).config if runs.is_winner(run.folder) else RunDir(run.folder).config
+    config = WinnerDir(run.folder).config if find.is_winner(run.folder) else RunDir(run.folder).config
     try:
-        return runs.read_settings(config, hydra=run.folder / "none")
+        return read_settings(config, hydra=run.folder / "none")
     except InputError:
         return run.settings
 
@@ -231,7 +233,7 @@ def metrics(a: Run, b: Run) -> list[Metric]:
     found = []
     for name in dict.fromkeys([*a.metrics, *b.metrics]):
         judged = next((run for run in (a, b) if run.objective == name), None)
-        greater: bool | None = judged.maximize if judged else runs.is_better_greater(name)
+        greater: bool | None = judged.maximize if judged else is_better_greater(name)
         if name in PROGRESS or (name.startswith("seconds") and not both_completed):
             greater = None
         if not (a.is_judged_by(name) and b.is_judged_by(name)):
@@ -295,7 +297,7 @@ def _code(run: Run) -> tuple[str | None, Mapping[str, Any]]:
 def _curve(run: Run) -> tuple[Sequence[Row], str | None]:
     """Return the evaluations that have an epoch, or say why there are none."""
     try:
-        return [row for row in runs.curve(run.folder) if "epoch" in row], None
+        return [row for row in curve(run.folder) if "epoch" in row], None
     except InputError as error:
         return [], str(error)
 

@@ -15,7 +15,7 @@ from inksweep.diff import difference
 from inksweep.diff.difference import Diff, Disagreements
 from inksweep.errors import Unavailable
 from inksweep.figures import Panel
-from inksweep.paths import replacing
+from inksweep.files import replacing
 
 # RGB from 0 to 1, (h, w, 3).
 Pixels = npt.NDArray[np.floating[Any]]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from inksweep.errors import Unavailable
 from inksweep.paths import RunDir, shown
-from inksweep.runs import Run
+from inksweep.runs.reader import Run
 
 Images = npt.NDArray[np.uint8]
 # Settings that shape the prepared pictures; the manifest beside them names them.

@@ -15,7 +15,8 @@ from rich.text import Text
 from inksweep.diff import blocks, difference
 from inksweep.diff.difference import Diff, Disagreements, Metric
 from inksweep.errors import Unavailable
-from inksweep.runs import Run, is_of_validation, visible
+from inksweep.runs.metrics import is_of_validation
+from inksweep.runs.reader import Run, visible
 from inksweep.significance import Paired
 
 # Told apart by the colour-blind too.

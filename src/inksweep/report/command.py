@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from inksweep.errors import InputError
-from inksweep.paths import SweepDir, is_held, shown
+from inksweep.files import is_held
+from inksweep.paths import SweepDir, shown
 
 # Beside a running sweep, drawing takes at most this part of the time.
 SHARE = 0.05
@@ -40,12 +41,13 @@ def run(
     for name in ("plotly", "jinja2"):
         if importlib.util.find_spec(name) is None:
             raise InputError(f'inksweep report: {name} is not installed; pip install -e ".[report]"')
-    from inksweep.report import facts, page
-    from inksweep.sweep import stored
+    from inksweep.report.facts import facts
+    from inksweep.report.page import page
+    from inksweep.sweep.study import reader
 
     if watch_s is not None:
         _wait_for(folders)
-    opened = [(folder, stored.look(stored.find(folder, storage)), stored.settings(folder)) for folder in folders]
+    opened = [(folder, reader.look(reader.find(folder, storage)), reader.settings(folder)) for folder in folders]
     path = out or (SweepDir(folders[0]).report if len(folders) == 1 else Path("report.html"))
 
     def write(reload_s: float | None) -> bool:
@@ -66,10 +68,10 @@ def run(
             return
     print(f"report: {shown(path)}")
     if png:
-        from inksweep.report import pictures
+        from inksweep.report.png import draw
 
         for sweep in opened:
-            for picture in pictures.draw(facts.collect(*sweep)):
+            for picture in draw(facts.collect(*sweep)):
                 print(f"picture: {shown(picture)}")
 
 
@@ -108,7 +110,7 @@ def _runs(marks: Sequence[Any]) -> bool:
 
 def _mark(folder: Path, study: Any) -> tuple[Any, ...]:
     """Return what changes when there is something new of a sweep; first, whether it may be running."""
-    from inksweep.sweep.stored import settings
+    from inksweep.sweep.study.reader import settings
 
     sweep = SweepDir(folder)
     try:

@@ -3,7 +3,6 @@
 It knows the study, the search space and slots where trials run; it knows neither Hydra nor how a trial is run.
 """
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,120 +15,19 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inksweep.errors import InputError, nearest
 from inksweep.paths import SweepDir
-from inksweep.sweep.ledger import Ledger
-from inksweep.sweep.marks import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
-from inksweep.sweep.owner import Owner
-from inksweep.sweep.slots import Done, Job, Slots, TooLong, WorkerDied
-from inksweep.sweep.study import end, measured, repair, repeat
-from inksweep.sweep.trial import leave_result
+from inksweep.runs.result import leave_result
+from inksweep.sweep.job.job import Done, Job, TooLong, WorkerDied
+from inksweep.sweep.outcomes import Outcome, outcome
+from inksweep.sweep.slots.slots import Slots
+from inksweep.sweep.stopping import Rules, Target
+from inksweep.sweep.study.ledger import Ledger
+from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
+from inksweep.sweep.study.owner import Owner
+from inksweep.sweep.study.repair import end, repair, repeat
+from inksweep.sweep.study.trials import measured
 
 # How long the loop waits for a trial before it looks at everything else.
 LOOK_AROUND_S = 0.5
-# Stop reasons after which an unfinished trial is repeated by the next start; after the others it is not needed.
-REPEAT_AFTER = ("interrupted", "timeout", "failures")
-
-
-@dataclass(frozen=True)
-class Target:
-    """Stop as soon as the incumbent's metric is better than `value`.
-
-    Args:
-        metric: a key of `metrics` in its result.json; None: the (first) objective.
-        value: to be exceeded, or undercut if `maximize` is false.
-    """
-
-    metric: str | None
-    value: float
-    maximize: bool = True
-
-    def is_reached_by(self, value: float) -> bool:
-        """Whether a value is good enough."""
-        return value > self.value if self.maximize else value < self.value
-
-    def __str__(self) -> str:
-        return f"{self.metric or 'objective'} {'>' if self.maximize else '<'} {self.value:g}"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """When a sweep ends, and what is tried again.
-
-    Args:
-        n_trials: finished trials that the study is to hold in all.
-        max_failures: how many may fail in one start of the sweep; one more, and it gives up.
-        target: None: none.
-        timeout_s: of this start.
-        trial_timeout_s: of one trial.
-        retry: how often a trial whose worker died is tried again.
-        reuse_results: whether a point that is known already is told without being run.
-    """
-
-    n_trials: int
-    max_failures: int = 0
-    target: Target | None = None
-    timeout_s: float = math.inf
-    trial_timeout_s: float = math.inf
-    retry: int = 1
-    reuse_results: bool = True
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a study is told of a trial."""
-
-    state: TrialState
-    values: list[float] | None = None
-    reason: str | None = None
-    # What was raised if it failed.
-    error: Exception | None = None
-    # It does not count, and is repeated by the next start.
-    lost: bool = False
-
-
-def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Outcome:
-    """Map what came back from a slot to what the study is told: the one place that decides.
-
-    Args:
-        done: what came back.
-        stopped: why the trial was told to stop, if it ended because of that.
-        n_objectives: how many numbers a task returns.
-    """
-    if done.error is not None:
-        return Outcome(TrialState.FAIL, reason=_failure(done.error), error=done.error)
-    if stopped in ("pruned", "diverged"):
-        return Outcome(TrialState.PRUNED, reason=stopped)
-    if stopped == "trial_timeout":
-        error = TooLong(f"trial {done.number} took longer than hydra.sweeper.trial_timeout_s")
-        return Outcome(TrialState.FAIL, reason="timeout", error=error)
-    if stopped in REPEAT_AFTER:
-        return Outcome(TrialState.FAIL, reason=stopped, lost=True)
-    if stopped is not None:
-        return Outcome(TrialState.PRUNED, reason="stopped")
-    try:
-        values = [float(value) for value in (done.value if n_objectives > 1 else [done.value])]
-        if len(values) != n_objectives:
-            raise ValueError
-    except (TypeError, ValueError):
-        wanted = "a number" if n_objectives == 1 else f"{n_objectives} numbers"
-        wrong = InputError(f"trial {done.number} returned {done.value!r}: a sweep needs the objective, {wanted}")
-        return Outcome(TrialState.FAIL, reason=_failure(wrong), error=wrong)
-    if all(math.isfinite(value) for value in values):
-        return Outcome(TrialState.COMPLETE, values)
-    return Outcome(TrialState.PRUNED, reason="diverged")
-
-
-def _failure(error: Exception) -> str:
-    """Return in short why a trial failed."""
-    if isinstance(error, TooLong):
-        return "timeout"
-    if isinstance(error, WorkerDied):
-        return f"worker died: {error}"
-    # Known by its name: this room does without the libraries that raise it.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    said = isinstance(error, RuntimeError) and (
-        "can't allocate memory" in str(error) or "not enough memory" in str(error)
-    )
-    return "oom" if said or names & {"MemoryError", "OutOfMemoryError"} else f"{type(error).__name__}: {error}"
 
 
 class Searched(Protocol):

@@ -31,7 +31,9 @@ class InksweepSweeper(Sweeper):
             self._setup(hydra_context, task_function, config)
 
     def _setup(self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        serial = _serial_slot(config)
+        from inksweep.sweep.slots.hydra_launchers import serial_slot
+
+        serial = serial_slot(config)
         subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[call-overload, index]
         if subdir != "${hydra.job.num}":
             raise InputError(f"hydra.sweep.subdir={subdir}: this sweeper names the folders of trials by their number")
@@ -55,7 +57,7 @@ class InksweepSweeper(Sweeper):
         """Return a launcher whose jobs are trials."""
         from hydra.core.plugins import Plugins
 
-        from inksweep.sweep.trial import TrialTask
+        from inksweep.sweep.job.task import TrialTask
 
         assert self.hydra_context is not None
         return Plugins.instance().instantiate_launcher(
@@ -69,21 +71,6 @@ class InksweepSweeper(Sweeper):
         job = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         _ = job.hydra.run.dir
         return job
-
-
-def _serial_slot(config: DictConfig) -> str | None:
-    """Return what n_jobs must be, and why, with a launcher that runs one job at a time in this process; else None."""
-    launcher = config.hydra.launcher
-    kind = str(launcher._target_).rpartition(".")[2]
-    if kind == "BasicLauncher":
-        name = "basic"
-    elif kind == "JoblibLauncher" and launcher.n_jobs == 1:
-        name = "joblib hydra.launcher.n_jobs=1"
-    else:
-        return None
-    return (
-        f"1 with hydra/launcher={name}, which runs one job at a time in this process; hydra/launcher=slots runs several"
-    )
 
 
 @contextmanager

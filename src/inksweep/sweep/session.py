@@ -1,7 +1,6 @@
 """One start of a sweep, from its checked settings to its winner."""
 
 import logging
-import math
 import shlex
 import sys
 import time
@@ -14,25 +13,32 @@ from typing import Any
 import optuna
 from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
-from hydra_plugins.hydra_optuna_sweeper.config import Direction
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study, StudyDirection
 from optuna.trial import Trial
 
 from inksweep.errors import without_password
-from inksweep.paths import SweepDir, held
-from inksweep.sweep import choice, definition, final_stage, page, points, pruner, rehearsal, running, sampler, storage
-from inksweep.sweep.conclusion import Saving, say_why
-from inksweep.sweep.declaration import declare
-from inksweep.sweep.engine import Engine, Rules, Target
-from inksweep.sweep.final_stage import FinalStage
-from inksweep.sweep.ledger import Ledger
-from inksweep.sweep.owner import Owner
-from inksweep.sweep.report import Report, write_settings
+from inksweep.files import held
+from inksweep.paths import SweepDir
+from inksweep.sweep import dry_run, pruners, samplers, stopping, supervise
+from inksweep.sweep.afterwards import check_exports, is_wanted, write, write_card
+from inksweep.sweep.engine import Engine
+from inksweep.sweep.progress.summary import Report, write_settings
 from inksweep.sweep.settings import InksweepSweeperConf
-from inksweep.sweep.space import Space
-from inksweep.sweep.storage import Address
-from inksweep.sweep.study import check_space, finished, open_study, repair
+from inksweep.sweep.slots import hydra_launchers
+from inksweep.sweep.space.declare import declare
+from inksweep.sweep.space.space import Space
+from inksweep.sweep.stopping import AFTER, Rules, rules, say_why
+from inksweep.sweep.study import fingerprint, first_points, storage
+from inksweep.sweep.study.fingerprint import check_space
+from inksweep.sweep.study.ledger import Ledger
+from inksweep.sweep.study.owner import Owner
+from inksweep.sweep.study.repair import repair
+from inksweep.sweep.study.storage import Address, open_study
+from inksweep.sweep.study.trials import finished
+from inksweep.sweep.winner import final_stage, full_data
+from inksweep.sweep.winner.announce import Saving
+from inksweep.sweep.winner.final_stage import FinalStage
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +69,17 @@ def run(
     sweep = SweepDir(address.sweep)
     space = declare(conf.params, conf.when, arguments, _extension(config, conf.custom_search_space))
     # What is wrong, in whichever branch, is one message now, before anything is written.
-    final_stage.check_ranking(space, config, compose)
-    page.check_exports(conf.winner.export)
-    search = definition.describe(space, conf.directions, _base(config), extension=conf.custom_search_space)
+    full_data.check_ranking(space, config, compose)
+    check_exports(conf.winner.export)
+    search = fingerprint.describe(space, conf.directions, _base(config), extension=conf.custom_search_space)
     configurations = final_stage.prepare(sweep, space, config, conf, compose)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial_run = optuna.create_study(directions=[StudyDirection[name.upper()] for name in conf.directions])
-    prune = pruner.build(OmegaConf.create(vars(conf.pruner)), trial_run.directions)
-    sampler.build(config.hydra.sweeper.sampler, space, 0)
-    points.enqueue(trial_run, space, conf.enqueue)
+    prune = pruners.build(OmegaConf.create(vars(conf.pruner)), trial_run.directions)
+    samplers.build(config.hydra.sweeper.sampler, space, 0)
+    first_points.enqueue(trial_run, space, conf.enqueue)
     if conf.dry_run:
-        rehearsal.run(config, conf, space, launcher_for)
+        dry_run.run(config, conf, space, launcher_for)
         return
     # What is left to do when the sweep is over, and its lock free for the next start.
     with ExitStack() as afterwards, _joined(sweep, address):
@@ -86,12 +92,12 @@ def run(
         settings = _settings(config, conf, address, arguments)
         write_settings(sweep, settings)
         if rules.target is not None:
-            choice.remember_stop_rule(study, rules.target)
+            stopping.remember_stop_rule(study, rules.target)
         saving = Saving(study, sweep, conf.winner, rules.target)
         with owner.alive():
             _greet(study, rules, repair(study, owner.orphans(), alone=address.exclusive))
             report.write()
-            slots = running.slots(launcher_for(config), conf.n_jobs, serial, sweep, owner)
+            slots = hydra_launchers.slots(launcher_for(config), conf.n_jobs, serial, sweep, owner)
             engine = Engine(ledger, space, slots, sweep, rules, owner, report.update, alone=address.exclusive)
             final = None
             if configurations is not None:
@@ -108,10 +114,10 @@ def run(
             finally:
                 # Who interrupts does not want to wait.
                 if not is_interrupted:
-                    if page.is_wanted(conf.report, ledger.seconds):
-                        afterwards.callback(page.write, sweep, address)
+                    if is_wanted(conf.report, ledger.seconds):
+                        afterwards.callback(write, sweep, address)
                     if conf.winner.card:
-                        afterwards.callback(page.write_card, sweep)  # the first: the report shows the winner
+                        afterwards.callback(write_card, sweep)  # the first: the report shows the winner
 
 
 def _train(
@@ -120,8 +126,8 @@ def _train(
     """Run the search, then the final stage if there is one; whatever ends them, there is a winner if there can be."""
     has_final = False
     try:
-        running.run(engine, report, visible=visible)
-        has_final = engine.stop_reason in final_stage.AFTER and report.ledger.best is not None and final is not None
+        supervise.run(engine, report, visible=visible)
+        has_final = engine.stop_reason in AFTER and report.ledger.best is not None and final is not None
     finally:
         say_why(engine.study, engine.rules, engine.stop_reason or "error")
         if not has_final:
@@ -143,14 +149,14 @@ def _prepare(
 ) -> Rules:
     """Make sure that the study is of this search, give it its sampler and the points to try first; return its rules."""
     check_space(study, space)
-    is_same = definition.check(study, search, conf.on_mismatch.value, conf.unrelated)
+    is_same = fingerprint.check(study, search, conf.on_mismatch.value, conf.unrelated)
     existing = len(study.get_trials(deepcopy=False))
-    study.sampler = sampler.build(config.hydra.sweeper.sampler, space, existing, salt)
-    points.enqueue(study, space, conf.enqueue)
+    study.sampler = samplers.build(config.hydra.sweeper.sampler, space, existing, salt)
+    first_points.enqueue(study, space, conf.enqueue)
     if conf.warm_start is not None:
-        points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, address.url)
+        first_points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, address.url)
     # What another search has found out of a point says nothing of this one.
-    return _rules(conf, sampler.grid_size(study.sampler), conf.reuse_results and is_same)
+    return rules(conf, samplers.grid_size(study.sampler), conf.reuse_results and is_same)
 
 
 @contextmanager
@@ -166,30 +172,6 @@ def _joined(sweep: SweepDir, address: Address) -> Iterator[None]:
     )
     with held(sweep.lock, refusal):
         yield
-
-
-def _rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool) -> Rules:
-    n_trials = min(conf.n_trials, grid_size or conf.n_trials)
-    rate = math.floor(conf.max_failure_rate * n_trials + 1e-9)
-    return Rules(
-        n_trials,
-        rate if conf.max_failures is None else conf.max_failures,
-        _target(conf),
-        conf.timeout_s or math.inf,
-        conf.trial_timeout_s or math.inf,
-        conf.retry,
-        reuse_results,
-    )
-
-
-def _target(conf: InksweepSweeperConf) -> Target | None:
-    if conf.target is None or conf.target.value is None:
-        return None
-    if conf.target.direction is not None:
-        maximize = conf.target.direction is Direction.maximize
-    else:
-        maximize = conf.target.metric is not None or conf.directions[0] == "maximize"
-    return Target(conf.target.metric, conf.target.value, maximize)
 
 
 def _extension(config: DictConfig, path: str | None) -> Callable[[Trial], None] | None:

@@ -15,6 +15,15 @@ from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperCo
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from inksweep.errors import need
+from inksweep.sweep.pruners import (
+    AshaPrunerConf,
+    HyperbandPrunerConf,
+    MedianPrunerConf,
+    NoPrunerConf,
+    PatientPrunerConf,
+    PercentilePrunerConf,
+    PrunerConf,
+)
 
 
 def _need(good: bool, key: str, value: object, allowed: str) -> None:
@@ -47,75 +56,6 @@ class JointTPEConf(TPESamplerConfig):
     multivariate: bool = True
     group: bool = True
     constant_liar: bool = True
-
-
-@dataclass
-class PrunerConf:
-    """What ends a trial early that does worse than others at the same step."""
-
-    _target_: str = MISSING
-
-
-@dataclass
-class NoPrunerConf(PrunerConf):
-    """Every trial runs to its end."""
-
-    _target_: str = "optuna.pruners.NopPruner"
-
-
-@dataclass
-class MedianPrunerConf(PrunerConf):
-    """Prune what is, at its best, worse than the median of the others at this step."""
-
-    _target_: str = "optuna.pruners.MedianPruner"
-    # Trials that must be complete before any is pruned.
-    n_startup_trials: int = 5
-    # Steps before which nothing is pruned.
-    n_warmup_steps: int = 0
-    interval_steps: int = 1
-    n_min_trials: int = 1
-
-
-@dataclass
-class PercentilePrunerConf(MedianPrunerConf):
-    """Prune what is, at its best, outside the best `percentile` of the others at this step."""
-
-    _target_: str = "optuna.pruners.PercentilePruner"
-    percentile: float = 25.0
-
-
-@dataclass
-class AshaPrunerConf(PrunerConf):
-    """Asynchronous successive halving: of those that reach a rung, the best 1/reduction_factor go on."""
-
-    _target_: str = "optuna.pruners.SuccessiveHalvingPruner"
-    # The step of the first rung; auto: found from the first complete trial.
-    min_resource: Any = 1
-    reduction_factor: int = 3
-    min_early_stopping_rate: int = 0
-    bootstrap_count: int = 0
-
-
-@dataclass
-class HyperbandPrunerConf(PrunerConf):
-    """Several successive halvings that begin at different rungs."""
-
-    _target_: str = "optuna.pruners.HyperbandPruner"
-    min_resource: int = 1
-    # The last step; auto: found from the first complete trial.
-    max_resource: Any = "auto"
-    reduction_factor: int = 3
-    bootstrap_count: int = 0
-
-
-@dataclass
-class PatientPrunerConf(PrunerConf):
-    """Let another pruner decide only once a trial has not improved for `patience` steps."""
-
-    _target_: str = "optuna.pruners.PatientPruner"
-    wrapped_pruner: Any = field(default_factory=lambda: {"_target_": "optuna.pruners.MedianPruner"})
-    patience: int = 3
-    min_delta: float = 0.0
 
 
 # What to do if the study began as another search. `continue`: go on, and let it be this one from now on.

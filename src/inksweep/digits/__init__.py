@@ -1,0 +1,1 @@
+"""Our own app: handwritten digits. The half that knows torch."""

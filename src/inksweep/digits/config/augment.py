@@ -1,0 +1,105 @@
+"""`conf/augment`: random changes to training pictures."""
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+from inksweep.errors import need
+
+
+def _need_within(group: str, node: object, **limits: tuple[float, float]) -> None:
+    """Refuse a value of `node` that is outside its limits, both allowed."""
+    for key, (low, high) in limits.items():
+        value = getattr(node, key)
+        need(low <= value <= high, f"{group}.{key}", value, f"from {low} to {high}")
+
+
+# Of augmentations: a displacement in pixels, grid points along a side, a share.
+PIXELS, CELLS, SHARE = (0, 10), (2, 28), (0, 1)
+
+
+@dataclass
+class IdentityConfig:
+    """No augmentation."""
+
+    _target_: str = "inksweep.digits.augment.Identity"
+
+
+@dataclass
+class AffineConfig:
+    """A random rotation, shift, scale and shear of each picture."""
+
+    _target_: str = "inksweep.digits.augment.Affine"
+    # Largest rotation and shear, in degrees, either way.
+    degrees: float = MISSING
+    shear_degrees: float = MISSING
+    # Largest shift in pixels, either way, of rows and of columns.
+    shift_pixels: float = MISSING
+    # Largest relative change of size, either way.
+    scale: float = MISSING
+
+    def __post_init__(self) -> None:
+        need(0 <= self.degrees <= 180, "augment.degrees", self.degrees, "from 0 to 180")
+        need(0 <= self.shear_degrees < 90, "augment.shear_degrees", self.shear_degrees, "at least 0 and below 90")
+        need(self.shift_pixels >= 0, "augment.shift_pixels", self.shift_pixels, "0 or above")
+        need(0 <= self.scale < 1, "augment.scale", self.scale, "at least 0 and below 1")
+
+
+@dataclass
+class ElasticConfig:
+    """A random bending of each picture."""
+
+    _target_: str = "inksweep.digits.augment.Elastic"
+    # Standard deviation of the displacement at a grid point, in pixels.
+    pixels: float = MISSING
+    # Grid points along each side.
+    cells: int = MISSING
+
+    def __post_init__(self) -> None:
+        _need_within("augment", self, pixels=PIXELS, cells=CELLS)
+
+
+@dataclass
+class StrokeConfig:
+    """Thicker or thinner strokes."""
+
+    _target_: str = "inksweep.digits.augment.Stroke"
+    # Largest change, either way: 1 is a pixel more or less on each side of a stroke.
+    amount: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need_within("augment", self, amount=SHARE)
+
+
+@dataclass
+class ErasingConfig:
+    """A rectangle of some pictures made background."""
+
+    _target_: str = "inksweep.digits.augment.Erasing"
+    # Probability that a picture loses a rectangle.
+    probability: float = MISSING
+    # Largest height and width of the rectangle, as a fraction of the picture's.
+    size: float = MISSING
+
+    def __post_init__(self) -> None:
+        _need_within("augment", self, probability=SHARE)
+        need(0 < self.size <= 1, "augment.size", self.size, "above 0 and at most 1")
+
+
+@dataclass
+class HandwritingConfig(AffineConfig):
+    """All augmentations together; affine and elastic are one resampling. 0 leaves a part out."""
+
+    _target_: str = "inksweep.digits.augment.Handwriting"
+    # As in `elastic`, `stroke` and `erasing`.
+    elastic_pixels: float = MISSING
+    elastic_cells: int = MISSING
+    stroke_amount: float = MISSING
+    erasing_probability: float = MISSING
+    erasing_size: float = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _need_within("augment", self, elastic_pixels=PIXELS, elastic_cells=CELLS)
+        _need_within("augment", self, stroke_amount=SHARE, erasing_probability=SHARE)
+        need(0 < self.erasing_size <= 1, "augment.erasing_size", self.erasing_size, "above 0 and at most 1")

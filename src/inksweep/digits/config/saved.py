@@ -1,0 +1,70 @@
+"""A folder with a saved model, a run directory or the `winner/` of a sweep: the settings that it was made with."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from inksweep.digits.config import parse
+from inksweep.digits.config.schema import Config
+from inksweep.errors import InputError
+from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
+
+
+def settings(folder: Path, overrides: Iterable[str] = ()) -> Config:
+    """Return the settings of a run or a winner, changed by `overrides`.
+
+    A relative `data.root` means what it meant where the training was started, also that of a winner as long as the run
+    that it is of lies beside it; one that is typed is as seen from here.
+
+    Args:
+        folder: a run directory or a winner: it has .hydra/config.yaml or config.yaml.
+        overrides: words `KEY=VALUE`, such as `data.root=/elsewhere`.
+
+    Raises:
+        InputError: the folder is neither, a file in it is broken, or a word cannot be used; it is named.
+    """
+    return parse.parse(merged(_stored(folder), overrides))
+
+
+def merged(stored: DictConfig, overrides: Iterable[str]) -> DictConfig:
+    """Return `stored` with the words `KEY=VALUE` in it; not checked against the schema.
+
+    Raises:
+        InputError: a word cannot be read, or does not fit among the others; it is named.
+    """
+    for word in overrides:
+        if not word.partition("=")[0].strip() or "=" not in word:
+            raise InputError(f"{word!r}: is no setting; write KEY=VALUE, such as data.root=/elsewhere")
+        try:
+            found = OmegaConf.merge(stored, OmegaConf.from_dotlist([word]))
+        except Exception as error:  # YAML's, OmegaConf's, and whatever they stumble over
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{word}: cannot be read ({reason}); write KEY=VALUE and quote special letters") from error
+        assert isinstance(found, DictConfig)
+        stored = found
+    return stored
+
+
+def _stored(folder: Path) -> DictConfig:
+    run, winner = RunDir(folder), WinnerDir(folder)
+    if run.config.is_file():
+        return parse.stored(run)
+    if not winner.config.is_file():
+        inside = SweepDir(folder).winner
+        meant = inside.root if inside.config.is_file() else folder.parent if folder.is_file() else None
+        hint = f"; did you mean {shown(meant)}?" if meant else ""
+        raise InputError(f"{folder}: no run directory or winner (it has no .hydra/config.yaml or config.yaml){hint}")
+    origin = _origin(winner)
+    return parse.load_yaml(winner.config) if origin is None else parse.stored(origin)
+
+
+def _origin(winner: WinnerDir) -> RunDir | None:
+    """Return the run that a winner is of; None if that is not known or the run is not there any more."""
+    try:
+        path = json.loads(winner.selection.read_text(encoding="utf-8"))["model"]["path"]
+        origin = RunDir(winner.root.resolve().parent / path)
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    return origin if origin.config.is_file() and origin.hydra.is_file() else None

@@ -1,0 +1,86 @@
+"""Config to objects: the one place where a `_target_` becomes a model, an optimizer, a schedule, an augmentation."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from inksweep.digits.augment import Identity
+from inksweep.digits.config.parse import plain
+from inksweep.digits.config.schema import TRUSTED, Config
+from inksweep.digits.data import dataset
+from inksweep.digits.optim import parameter_groups
+from inksweep.digits.training import device
+from inksweep.digits.training.learner import Learner
+from inksweep.errors import InputError
+
+# Optimizers that can update all parameters in one kernel on CPU and CUDA.
+FUSED = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW", "torch.optim.Adagrad")
+
+
+def build_learner(conf: Config, place: torch.device) -> Learner:
+    """Build all that learns from the config, on device `place`.
+
+    Raises:
+        InputError: a `_target_` is not trusted, does not exist, or refuses its values.
+    """
+    trainer = conf.trainer
+    model: nn.Module = build("model", conf.model, size=conf.data.size, classes=len(conf.data.classes))
+    model.to(place)
+    if trainer.channels_last:
+        model.to(memory_format=torch.channels_last)
+    augment, mean, std = build("augment", conf.augment), conf.data.mean, conf.data.std
+
+    def plain_input(images: Tensor, generator: Generator) -> Tensor:
+        return dataset.to_input(images, mean, std)  # one pass over the pictures instead of three
+
+    def augmented_input(images: Tensor, generator: Generator) -> Tensor:
+        pictures: Tensor = augment(dataset.scaled(images), generator)
+        return (pictures - mean).div_(std)
+
+    return Learner(
+        model,
+        _build_optimizer(conf.optimizer, model, place),
+        partial(build("scheduler", conf.scheduler, _partial_=True), epochs=trainer.epochs),
+        plain_input if isinstance(augment, Identity) else augmented_input,
+        nn.CrossEntropyLoss(label_smoothing=trainer.label_smoothing),
+        place,
+        autocast=partial(device.autocast, place, trainer.precision.value),
+        scale_gradients=trainer.precision.value == "float16",
+        clip_norm=trainer.clip_norm,
+        ema_decay=trainer.ema_decay,
+        compiled=trainer.compile,
+        seed=conf.seed,
+    )
+
+
+def build(group: str, node: Any, **arguments: Any) -> Any:
+    """Call the `_target_` of config group `group` with its values and `arguments`."""
+    described = plain(node)
+    try:
+        return instantiate(described, **arguments, _execution_whitelist_=TRUSTED, _convert_="all")
+    except (InstantiationException, TypeError, ValueError) as error:
+        raise InputError(f"{group}: {described.get('_target_')} cannot be built: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ or error
+    if not isinstance(cause, InstantiationException):
+        return f"{type(cause).__name__}: {cause}"
+    said = str(error).splitlines()[0]
+    return f"{said} Add its package to TRUSTED in train.py." if "execution whitelist" in said else said
+
+
+def _build_optimizer(node: Any, model: nn.Module, place: torch.device) -> Optimizer:
+    groups = parameter_groups(model, plain(node).get("weight_decay", 0.0))
+    arguments: dict[str, Any] = {"params": groups}
+    if plain(node)["_target_"] in FUSED and place.type in ("cpu", "cuda"):
+        arguments["fused"] = True  # one kernel for all parameters; same result
+    optimizer = build("optimizer", node, **arguments)
+    if not isinstance(optimizer, Optimizer):
+        raise InputError(f"optimizer._target_={plain(node)['_target_']}: must be a torch.optim.Optimizer")
+    return optimizer

@@ -1,0 +1,1 @@
+"""The page: facts and plots as one HTML file."""

@@ -1,0 +1,188 @@
+"""The section on the winner: why it is the one, what it measured, and the final stage if there was one."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from inksweep.paths import SweepDir
+from inksweep.report.facts.branches import shown
+from inksweep.report.facts.facts import Facts
+from inksweep.report.facts.quantity import Quantity, quantity
+from inksweep.report.facts.trials import Trial
+from inksweep.report.facts.winner import Candidate, Final, Interval, Winner
+from inksweep.report.page.tables import Cell, Head, Row, Table, link, listing, trial_cell
+
+ACCURACY = "test/accuracy"
+# Of those of a run, what is of interest here.
+SECONDS = ("seconds/train", "seconds/total")
+TEST_RANKED_NOTHING = (
+    "Chosen by validation alone: the test split ranked nothing. A sweep with a target looks at the best trial's test "
+    "metric to decide whether to stop, so that number is slightly optimistic."
+)
+
+
+def describe(facts: Facts, place: Path) -> dict[str, Any] | None:
+    """Return what the template says of the winner; None if there is none.
+
+    Args:
+        facts: of the sweep.
+        place: the folder of the page.
+    """
+    winner = facts.winner
+    if winner is None:
+        return None
+    final, saved = winner.final, SweepDir(facts.folder).winner
+    settings = winner.trial.params if final is None else final.settings
+    is_link_needed = final is None and saved.root.is_dir()
+    return {
+        "intro": _of_search(facts, winner.trial) if final is None else _of_final(facts, final),
+        "remark": winner.remark,
+        "whose": "Its" if final is None else "The winner's",
+        "folder": "" if winner.folder is None else os.path.relpath(winner.folder, place),
+        "href": "" if winner.folder is None else link(winner.folder, place),
+        "saved": link(saved.root, place) if is_link_needed else "",
+        "card": f"{link(saved.root, place)}{saved.card.name}" if saved.card.is_file() else "",
+        "measured": listing("what the winner measured", _measured(facts, winner), numbers=True),
+        "settings": listing("settings of the winner", [(name, shown(value)) for name, value in settings.items()]),
+        "commands": winner.commands,
+        "finals": None if final is None or not final.candidates else _finals(facts, final, place),
+    }
+
+
+def _measured(facts: Facts, winner: Winner) -> list[tuple[str, str]]:
+    others: tuple[str, ...]
+    if winner.final is None:
+        values = zip(facts.objectives, winner.trial.values, strict=True)
+        # As result.json names them; the study's own numbers come first.
+        known = {q.name: value for q, value in values} | winner.trial.metrics
+        others = ("parameters", *SECONDS)
+    else:
+        known, others = {}, tuple(n for n in winner.measured if not n.startswith("seconds/") or n in SECONDS)
+    for name in others:
+        if name in winner.measured:
+            known.setdefault(name, winner.measured[name])
+    objectives = {q.name: q for q in facts.objectives}
+    listed = []
+    for name, value in known.items():
+        q = objectives.get(name) or quantity(name, [value])
+        listed.append((q.label, q.text(value)))
+        if name == ACCURACY and winner.final is not None:
+            listed += _intervals(winner.final, q)
+    if winner.final is not None and winner.final.temperature is not None:
+        listed.append(("temperature", f"{winner.final.temperature:.3f}"))
+    return listed
+
+
+def _intervals(final: Final, accuracy: Quantity) -> list[tuple[str, str]]:
+    """Return what only the card knows of the test accuracy."""
+    found = []
+    if final.test_interval is not None:
+        found.append(("its 95 % interval", _range(accuracy.text, final.test_interval)))
+    if final.corrected is not None:
+        found.append(("on corrected labels", accuracy.text(final.corrected)))
+    return found
+
+
+def _of_search(facts: Facts, trial: Trial) -> str:
+    """Return in words why this trial is the winner."""
+    several = len(facts.objectives) > 1
+    intro = (
+        f"Trial {trial.number}, the best by {facts.objectives[0].label}{' (the first objective)' if several else ''}."
+    )
+    if trial.note:
+        intro += f" It {trial.note}." if trial.note.startswith("repeats") else f" ({trial.note}.)"
+    if any(name.startswith("test/") for name in trial.metrics):
+        intro += f" {TEST_RANKED_NOTHING}"
+    return intro
+
+
+def _of_final(facts: Facts, final: Final) -> str:
+    """Return in words how the winner came about."""
+    candidates, objective = final.candidates, facts.objectives[0]
+    said = []
+    if candidates:
+        many, seeds = len(candidates), max(one.seeds + one.lost for one in candidates)
+        again = f"trained again on {seeds} new seed{'s' * (seeds > 1)}"
+        if many > 1:
+            again = f"the best of {many}, each {again}, by mean {objective.label}"
+        said.append(f"The configuration of trial {final.trial}, {again}.")
+    elif final.full_data:
+        said.append(f"The configuration of trial {final.trial}, the best of the search.")
+    if final.full_data:
+        others = ", ".join(f"{name}={shown(value)}" for name, value in final.retrained_with.items())
+        data = "all of the train files" + (f" ({others})" if others else "")
+        said.append(
+            f"The model was then trained on {data}, the validation pictures too: on those it measures nothing, so no "
+            "number of theirs stands here."
+        )
+    if final.members:
+        said.append(f"It is an ensemble of {len(final.members)} models: {', '.join(final.members)}.")
+    elif final.seed is not None:
+        why = "" if final.full_data or len(candidates) == 0 else ", the best of its seeds by the objective"
+        said.append(f"The weights are those of seed {final.seed}{why}.")
+    if not final.is_measured:
+        said.append("Its card is not written yet: these numbers and answers are those of the first of its models.")
+    said.append("The test split ranked nothing.")
+    if facts.best is not None:
+        value = objective.text(facts.best.values[0])
+        said.append(f"The best trial of the search, ★ in the plots below, is trial {facts.best.number} with {value}.")
+    return " ".join(said)
+
+
+def _finals(facts: Facts, final: Final, place: Path) -> dict[str, Any]:
+    """Return the final stage: its candidates, the best first."""
+    objective, stage = facts.objectives[0], SweepDir(facts.folder).finals.root
+    name = objective.label[:1].upper() + objective.label[1:]
+    note = (
+        f"{name} of the new seeds: mean and standard deviation. What the search measured is the largest of many, and "
+        "so too large."
+    )
+    if any(one.p is not None for one in final.candidates):
+        note += " p: McNemar's test against the first, each picture answered by the majority of the seeds."
+    return {
+        "table": _ranking(facts, final.candidates, place),
+        "note": note,
+        "href": link(stage, place) if stage.is_dir() else "",
+        "folder": os.path.relpath(stage, place),
+    }
+
+
+def _ranking(facts: Facts, candidates: Sequence[Candidate], place: Path) -> Table:
+    """Return the candidates as a table, without the columns that say nothing of any."""
+    text, trials = facts.objectives[0].text, {trial.number: trial for trial in facts.trials}
+
+    def spread(one: Candidate) -> str:
+        return "-" if not one.seeds else text(one.mean) + (f" ± {text(one.std)}" if one.seeds > 1 else "")
+
+    columns = {
+        "trial": [trial_cell(trials[one.trial], place) for one in candidates],
+        "in the search": [Cell(text(one.searched)) for one in candidates],
+        "mean ± deviation": [Cell(spread(one)) for one in candidates],
+        "95 % interval": [Cell("-" if one.interval is None else _range(text, one.interval)) for one in candidates],
+        "to the first": [Cell(_difference(facts.objectives[0], one)) for one in candidates],
+        "p": [Cell("-" if one.p is None else f"{one.p:.2g}") for one in candidates],
+        "seeds": [Cell(f"{one.seeds}{f' ({one.lost} not complete)' if one.lost else ''}") for one in candidates],
+    }
+    columns = {name: cells for name, cells in columns.items() if any(cell.text != "-" for cell in cells)}
+    rows = [
+        Row(list(cells), "" if number else "best") for number, cells in enumerate(zip(*columns.values(), strict=True))
+    ]
+    return Table("configurations trained again, the best first", [Head(name, "number") for name in columns], rows)
+
+
+def _range(text: Callable[[float], str], ends: Interval) -> str:
+    low, high = map(text, ends)
+    return f"{low} to {high}"
+
+
+def _difference(objective: Quantity, one: Candidate) -> str:
+    """Return by how much a candidate's mean is greater than that of the first."""
+    if one.difference is None:
+        return "-"
+    by, ends = one.difference
+    # Of shares in points: 1 % of 90 % would be something else.
+    points = objective.unit == "%"
+    mean, low, high = (f"{objective.scale * value:{'+.2f' if points else '+.4g'}}" for value in (by, *ends))
+    unit = "points" if points else objective.unit
+    return f"{mean} {unit}".strip() + f" ({low} to {high})"

@@ -1,0 +1,1 @@
+"""Plots for the page, from facts. `sections.py` is the list of them."""

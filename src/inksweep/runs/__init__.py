@@ -1,0 +1,1 @@
+"""Run directories, written and read back: plain files, without torch, Hydra or Optuna."""

@@ -1,0 +1,81 @@
+"""`metrics.csv`, written and read; which metric is better if it is greater."""
+
+import csv
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from inksweep.errors import InputError
+from inksweep.files import replacing
+from inksweep.paths import RunDir
+
+COLUMNS = [
+    "epoch",
+    "step",
+    "samples",
+    "train/loss",
+    "val/loss",
+    "val/accuracy",
+    "lr",
+    "seconds",
+    "images_per_second",
+]
+
+
+def write_metrics(run: RunDir, rows: Iterable[dict[str, float]]) -> None:
+    """Write `metrics.csv`, a row an evaluation; a reader sees all of it or the one before."""
+    with replacing(run.metrics) as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+# What is better if there is less of it. All else: if there is more.
+LESS_IS_BETTER = re.compile(r"loss|error|seconds|parameters|latency|bytes")
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of metrics.csv, one an evaluation; a row that was cut short is left out.
+
+    Raises:
+        InputError: the file is not readable.
+    """
+    path = RunDir(folder).metrics
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    read = [{name: number for name, text in row.items() if (number := _number(text)) is not None} for row in rows]
+    width = max(map(len, read), default=0)
+    return [row for row in read if len(row) == width and row]
+
+
+def numbers(values: Any) -> dict[str, float]:
+    """Return those entries of `values` that are finite numbers."""
+    entries = values.items() if isinstance(values, dict) else ()
+    return {str(name): number for name, value in entries if (number := _number(value)) is not None}
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def is_of_validation(name: str) -> bool:
+    """Whether a metric is measured on the validation pictures."""
+    return name.startswith("val/")
+
+
+def is_better_greater(name: str) -> bool:
+    """Whether a metric of this name is better if it is greater: accuracy is, loss and seconds are not."""
+    return LESS_IS_BETTER.search(name) is None

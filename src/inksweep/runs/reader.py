@@ -1,0 +1,213 @@
+"""Reads run and sweep directories back: the one reader that compare, diff and report share.
+
+A folder that cannot be read is a run too, one with a status that says so: what is broken never hides the rest. Only
+plain files are read, without torch, Hydra or Optuna, so that a look at thousands of runs takes a moment.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from inksweep.errors import InputError
+from inksweep.files import is_held, read_json
+from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
+from inksweep.runs.find import is_file, is_final_stage, is_sweep, is_winner
+from inksweep.runs.metrics import curve, is_better_greater, is_of_validation, numbers
+from inksweep.runs.result import ENDED, SCHEMA_VERSION
+from inksweep.runs.settings import read_settings
+
+RUNNING = "running"
+# No result, and nobody at work: its process was killed.
+UNFINISHED = "unfinished"
+# Not ours, or of a version that we do not know.
+FOREIGN = "foreign"
+BROKEN = "broken"
+# Those whose files say little.
+UNREADABLE = (FOREIGN, BROKEN)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory, as it was when it was read."""
+
+    folder: Path
+    # Of ENDED, or RUNNING, UNFINISHED, FOREIGN, BROKEN.
+    status: str
+    # Why it ended early, or what is wrong with its files.
+    reason: str | None = None
+    # As one would type them: `model` is the option chosen, `model._target_` its class, `optimizer.lr` a value; lists
+    # stay lists, and what is not a number is the word `nan`, which is equal to itself.
+    settings: dict[str, Any] = field(default_factory=dict)
+    # What was measured: `val/accuracy`, ..., `parameters`, `seconds/total`, ...; of a running run, so far.
+    metrics: dict[str, float] = field(default_factory=dict)
+    # What it was judged by; the key of `metrics` that holds it. None: not known.
+    objective: str | None = None
+    # Whether the objective is better if it is greater.
+    maximize: bool = True
+    # When it began, seconds since 1970.
+    started: float = math.nan
+    # The rest of result.json: command, device, threads, git, versions, error.
+    facts: dict[str, Any] = field(default_factory=dict)
+    # The sweep that it is a trial of; `night/finalists` for the final stage of one.
+    study: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what to call it: its folder, as typed from here."""
+        return shown(self.folder)
+
+    @property
+    def value(self) -> float | None:
+        """Return the objective's value, None if it is not known."""
+        return None if self.objective is None else self.metrics.get(self.objective)
+
+    @property
+    def trained_on_validation(self) -> bool:
+        """Whether the validation pictures were among those it was trained on."""
+        # Its result says so; one that has none yet has only its settings.
+        said = self.facts.get("trained_on_validation", self.settings.get("data.train_on_all"))
+        return said is True
+
+    def is_judged_by(self, name: str) -> bool:
+        """Whether the metric `name` says how good it is: one on pictures that it was trained on does not."""
+        return not (self.trained_on_validation and (is_of_validation(name) or name == self.objective))
+
+
+def read(folder: Path) -> Run:
+    """Read one run directory or `winner/`; whatever is wrong with it becomes its status."""
+    return load([folder])[0]
+
+
+def load(folders: Iterable[Path], known: Mapping[Path, Run] | None = None) -> list[Run]:
+    """Read the runs in `folders`; `known` are those that need not be read again."""
+    runs = [run if (run := (known or {}).get(folder)) is not None else _read(folder) for folder in folders]
+    # Of all trials of a sweep the same.
+    parents = [run.folder.parent for run in runs]
+    directions = {parent: _direction(parent) for parent in set(parents) if is_sweep(parent)}
+    studies = {parent: _study(parent) for parent in directions}
+    return [
+        replace(
+            run,
+            study=studies.get(parent),
+            maximize=is_better_greater(run.objective or "") if (up := directions.get(parent)) is None else up,
+        )
+        for run, parent in zip(runs, parents, strict=True)
+    ]
+
+
+def _study(sweep: Path) -> str:
+    """Return what to call a sweep; a final stage is called after its sweep."""
+    return f"{sweep.absolute().parent.name}/{sweep.name}" if is_final_stage(sweep) else sweep.name
+
+
+def _read(folder: Path) -> Run:
+    run = RunDir(folder)
+    config = WinnerDir(folder).config if is_winner(folder) and not is_file(run.config) else run.config
+    try:
+        started = (config if config.is_file() else run.result).stat().st_mtime
+        settings = read_settings(config, run.hydra)
+        if run.result.is_file():
+            return _ended(Run(folder, BROKEN, settings=settings, started=started), read_json(run.result))
+        # `.lock` is there from the first moment of a run of ours; a trial of another app is as alive as its sweep.
+        if run.lock.is_file():
+            status, reason = _alive(run.lock)
+        elif is_sweep(folder.parent):
+            status, reason = _alive(SweepDir(folder.parent).lock)
+        else:
+            what = "no result.json: made by something else, or by a version before it"
+            return Run(folder, FOREIGN, what, settings, started=started)
+        rows = curve(folder)
+        objective = _first(settings.get("objective"))
+        return Run(folder, status, reason, settings, rows[-1] if rows else {}, objective, started=started)
+    except (InputError, OSError) as error:
+        return Run(folder, BROKEN, str(error))
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        return Run(folder, BROKEN, f"holds what no run writes ({error})")
+
+
+def _alive(lock: Path) -> tuple[str, str | None]:
+    """Return the status of a run without a result, by the lock of the process that it was made by."""
+    held = is_held(lock)
+    if held is None and lock.exists():
+        return UNFINISHED, "whether it still runs cannot be told"
+    return RUNNING if held else UNFINISHED, None
+
+
+def _ended(run: Run, result: dict[str, Any]) -> Run:
+    """Return `run` with what its result.json says."""
+    version, status = result.get("schema_version"), result.get("status")
+    if version != SCHEMA_VERSION or status not in ENDED:
+        what = f"result.json is not of a kind known here (schema_version {version!r}, status {status!r})"
+        return replace(run, status=FOREIGN, reason=what)
+    metrics = numbers(result.get("metrics")) | numbers({"parameters": result.get("parameters")})
+    metrics |= {f"seconds/{phase}": seconds for phase, seconds in numbers(result.get("seconds")).items()}
+    objectives = result.get("objectives") or [result.get("objective")]
+    named = {}
+    for number, objective in enumerate(entry for entry in objectives if isinstance(entry, dict)):
+        if objective.get("name") is None and objective.get("value") is None:
+            continue  # its process died before it could say
+        # Apps of other kinds return a number without a name.
+        name = objective.get("name") or ("objective" if len(objectives) == 1 else f"objective {number + 1}")
+        named[str(name)] = objective.get("value")
+    metrics |= numbers(named)
+    error = result.get("error")
+    reason = result.get("reason")
+    if isinstance(error, dict) and error.get("message"):
+        reason = f"{reason or error.get('type')}: {str(error['message']).splitlines()[0]}"
+    known = (
+        "metrics", "seconds", "parameters", "objective", "objectives", "status", "reason", "started", "schema_version",
+    )  # fmt: skip
+    facts = {key: value for key, value in result.items() if key not in known}
+    first = next(iter(named), None) or _first(run.settings.get("objective"))
+    reason = None if reason is None else str(reason)
+    started = _moment(result.get("started"))
+    return replace(
+        run,
+        status=status,
+        reason=reason,
+        metrics=metrics,
+        objective=first,
+        facts=facts,
+        # Those of before have no such line, and a file that was copied has a date of its own.
+        started=run.started if started is None else started,
+    )
+
+
+def _moment(text: Any) -> float | None:
+    """Return a time in ISO 8601 as seconds since 1970; None if it is none. Without a zone it is of this place."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def visible(text: str) -> str:
+    """Return `text` for a terminal, on one line: a folder or a setting may hold a newline or an escape sequence."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
+def _first(objective: Any) -> str | None:
+    names = objective if isinstance(objective, list) else [objective]
+    return str(names[0]) if names and names[0] else None
+
+
+def _direction(sweep: Path) -> bool | None:
+    """Whether a sweep maximizes its (first) objective; None if its summary does not say."""
+    direction = summary(sweep).get("direction")
+    direction = direction[0] if isinstance(direction, list) and direction else direction
+    return direction == "maximize" if direction in ("maximize", "minimize") else None
+
+
+def summary(sweep: Path) -> dict[str, Any]:
+    """Return the summary.json of a sweep; nothing if there is none that can be read."""
+    try:
+        return read_json(SweepDir(sweep).summary)
+    except InputError:
+        return {}

@@ -1,0 +1,101 @@
+"""What is made of a sweep that has ended, by a process of its own: nothing that happens there can harm the sweep."""
+
+import importlib.util
+import logging
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from inksweep.errors import InputError, last_line
+from inksweep.paths import SweepDir, shown
+from inksweep.sweep.study.reader import STORAGE_VARIABLE
+from inksweep.sweep.study.storage import Address
+from inksweep.sweep.winner import saving
+
+log = logging.getLogger(__name__)
+
+# It takes a few seconds: by default only where the trials took longer.
+LEAST_TRIALS_S = 10.0
+# For the report, and for the card, which may have models to measure and to export.
+PATIENCE_S, CARD_PATIENCE_S = 120.0, 600.0
+# What an export needs besides torch.
+PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch-export": ()}
+# So the card's process begins its line for a format that could not be written.
+NOT_EXPORTED = "not exported"
+
+
+def check_exports(formats: Sequence[str]) -> None:
+    """Refuse, before hours of training, formats that this installation cannot write.
+
+    Raises:
+        InputError: the message names what is missing.
+    """
+    for name in formats:
+        if missing := [package for package in PACKAGES[name] if importlib.util.find_spec(package) is None]:
+            raise InputError(
+                f"hydra.sweeper.winner.export={name}: {', '.join(missing)} is not installed; "
+                'pip install -e ".[export]", or leave it out and give inksweep export later'
+            )
+
+
+def is_wanted(asked: bool | None, trials_s: float) -> bool:
+    """Whether a report is to be written.
+
+    Args:
+        asked: `hydra.sweeper.report`.
+        trials_s: how long all trials of the study took together, in seconds.
+    """
+    return trials_s >= LEAST_TRIALS_S if asked is None else asked
+
+
+def write(sweep: SweepDir, address: Address) -> None:
+    """Write `report.html` if the extra is installed; whatever goes wrong is a line in the log."""
+    if any(importlib.util.find_spec(name) is None for name in ("plotly", "jinja2")):
+        return
+    # The address of a database may hold a password: it has no place among the words of a command.
+    environment = {} if address.url is None else {STORAGE_VARIABLE: address.url}
+    failed, _ = _called(["report", str(sweep.root)], PATIENCE_S, environment)
+    if failed:
+        log.warning("the report was not written (%s); inksweep report %s", failed, shown(sweep.root))
+    else:
+        log.info("report: %s", shown(sweep.report))
+
+
+def write_card(sweep: SweepDir) -> None:
+    """Complete the winner's card if that is not done yet; whatever goes wrong is a line in the log."""
+    if not saving.wants_card(sweep):
+        return
+    place = shown(sweep.winner.root)
+    log.info("the winner is measured for its card ...")
+    failed, said = _called(["card", str(sweep.winner.root)], CARD_PATIENCE_S)
+    for line in said.splitlines():
+        if line.startswith(NOT_EXPORTED):
+            log.warning("%s", line)
+    if failed:
+        log.warning("the card was not completed (%s); inksweep card %s", failed, shlex.quote(place))
+    else:
+        log.info("card: %s", shown(sweep.winner.card))
+
+
+def _called(words: list[str], patience_s: float, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Run `inksweep` with `words`; return what went wrong, or nothing, and what it said on stderr."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "inksweep", *words],
+            env=os.environ | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=patience_s,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took more than {patience_s:g} s", ""
+    except (KeyboardInterrupt, SystemExit):  # the sweep itself is over, and as it should be
+        return "interrupted", ""
+    except OSError as error:
+        return str(error), ""
+    failed = "" if done.returncode == 0 else last_line(done.stderr) or f"exit code {done.returncode}"
+    return failed, done.stderr

@@ -1,0 +1,1 @@
+"""The trial's process: a job is composed, run and watched there."""

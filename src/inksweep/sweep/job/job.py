@@ -1,0 +1,59 @@
+"""A job as a slot is given it, and what comes back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from inksweep.errors import InputError, explain
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a slot is given: the number of a trial, and the overrides of its config."""
+
+    number: int
+    overrides: list[str]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What comes back: the value the task returned, or the exception that ended it."""
+
+    number: int
+    value: Any = None
+    error: Exception | None = None
+    seconds: float = 0.0
+
+
+class WorkerDied(RuntimeError):
+    """The process of a trial ended before the trial did; the message says how."""
+
+
+class TooLong(TimeoutError):
+    """A trial ran longer than `hydra.sweeper.trial_timeout_s`, and was ended."""
+
+
+class EndNow(SystemExit):
+    """A second Ctrl-C or SIGTERM: also a job in the sweep's own process ends at once."""
+
+
+def outcome_of(returned: JobReturn) -> tuple[Any, Exception | None]:
+    """Return the value of a job, or what it raised."""
+    # Not `return_value`: that prints, and raises what we are to return.
+    value = returned._return_value
+    if returned.status is JobStatus.COMPLETED:
+        return value, None
+    if type(value).__name__ == "UncompletedJobError":  # submitit's own limit
+        return None, TooLong(str(value))
+    return None, value if isinstance(value, Exception) else RuntimeError(repr(value))
+
+
+def as_user_error(error: Exception) -> Exception:
+    """Return an InputError with one line for what the user did wrong, and anything else as it is."""
+    line = explain(error)
+    if line is None or isinstance(error, InputError):
+        return error
+    raised = InputError(line)
+    raised.__cause__ = error
+    return raised

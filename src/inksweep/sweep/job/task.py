@@ -1,0 +1,66 @@
+"""A trial as a job: the task that its launcher calls, and what it leaves in its run directory."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
+
+from inksweep import trial
+from inksweep.errors import Diverged
+from inksweep.paths import RunDir
+from inksweep.runs.result import STATUS_OF_STOPPED, leave_result, metrics
+from inksweep.sweep.job.job import EndNow
+
+
+class TrialTask:
+    """The app's task, watched by the study. A class, so that launchers can pickle it.
+
+    A training that raises Diverged, or Optuna's TrialPruned, ends with that word: a sweep has a use for both. As
+    exceptions they would be logged with their traceback as failed jobs.
+    """
+
+    def __init__(self, task: TaskFunction):
+        self.task = task
+        self._sweep_pid = os.getpid()
+
+    def __call__(self, cfg: DictConfig) -> Any:
+        """Run the task."""
+        from optuna import TrialPruned
+
+        from inksweep.sweep.job.watcher import StudyWatcher
+
+        is_apart = os.getpid() != self._sweep_pid
+        if is_apart and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which tells its trials
+        hydra = HydraConfig.get()
+        run, watcher, started = RunDir(Path(hydra.runtime.output_dir)), StudyWatcher(hydra), time.monotonic()
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            with trial.watched_by(watcher):
+                value = self.task(cfg)
+        except Diverged:
+            watcher.stop(watcher.reason or "diverged")
+        except TrialPruned:
+            watcher.stop(watcher.reason or "pruned")
+        except SystemExit as raised:
+            error = raised
+            if isinstance(raised, EndNow):
+                raise
+            # A process that ends looks like one that died.
+            raise RuntimeError(f"the job called sys.exit({raised.code!r})") from raised
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            reason = f"{type(error).__name__}: {error}" if error else watcher.reason
+            status = "failed" if error else STATUS_OF_STOPPED.get(reason, "stopped")
+            leave_result(run, status, reason, time.monotonic() - started, value)
+            watcher.finish(metrics(run))
+        return value

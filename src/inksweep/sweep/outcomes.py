@@ -1,0 +1,69 @@
+"""What came back from a slot, and what the study is told of it."""
+
+import math
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from inksweep.errors import InputError
+from inksweep.sweep.job.job import Done, TooLong, WorkerDied
+from inksweep.sweep.stopping import REPEAT_AFTER
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study is told of a trial."""
+
+    state: TrialState
+    values: list[float] | None = None
+    reason: str | None = None
+    # What was raised if it failed.
+    error: Exception | None = None
+    # It does not count, and is repeated by the next start.
+    lost: bool = False
+
+
+def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Outcome:
+    """Map what came back from a slot to what the study is told: the one place that decides.
+
+    Args:
+        done: what came back.
+        stopped: why the trial was told to stop, if it ended because of that.
+        n_objectives: how many numbers a task returns.
+    """
+    if done.error is not None:
+        return Outcome(TrialState.FAIL, reason=_failure(done.error), error=done.error)
+    if stopped in ("pruned", "diverged"):
+        return Outcome(TrialState.PRUNED, reason=stopped)
+    if stopped == "trial_timeout":
+        error = TooLong(f"trial {done.number} took longer than hydra.sweeper.trial_timeout_s")
+        return Outcome(TrialState.FAIL, reason="timeout", error=error)
+    if stopped in REPEAT_AFTER:
+        return Outcome(TrialState.FAIL, reason=stopped, lost=True)
+    if stopped is not None:
+        return Outcome(TrialState.PRUNED, reason="stopped")
+    try:
+        values = [float(value) for value in (done.value if n_objectives > 1 else [done.value])]
+        if len(values) != n_objectives:
+            raise ValueError
+    except (TypeError, ValueError):
+        wanted = "a number" if n_objectives == 1 else f"{n_objectives} numbers"
+        wrong = InputError(f"trial {done.number} returned {done.value!r}: a sweep needs the objective, {wanted}")
+        return Outcome(TrialState.FAIL, reason=_failure(wrong), error=wrong)
+    if all(math.isfinite(value) for value in values):
+        return Outcome(TrialState.COMPLETE, values)
+    return Outcome(TrialState.PRUNED, reason="diverged")
+
+
+def _failure(error: Exception) -> str:
+    """Return in short why a trial failed."""
+    if isinstance(error, TooLong):
+        return "timeout"
+    if isinstance(error, WorkerDied):
+        return f"worker died: {error}"
+    # Known by its name: this room does without the libraries that raise it.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    said = isinstance(error, RuntimeError) and (
+        "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    )
+    return "oom" if said or names & {"MemoryError", "OutOfMemoryError"} else f"{type(error).__name__}: {error}"

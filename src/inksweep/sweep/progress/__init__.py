@@ -1,0 +1,1 @@
+"""How a sweep stands: on the screen, in a log, in its files."""

@@ -1,0 +1,119 @@
+"""What a sweep says of itself while it runs: its files, and a line a trial."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial, TrialState
+
+from inksweep.files import replacing
+from inksweep.paths import SweepDir
+from inksweep.sweep.progress.wording import numbers, parameters, verdict
+from inksweep.sweep.stopping import Target
+from inksweep.sweep.study.ledger import Ledger
+from inksweep.sweep.study.notes import COPIES, OWNER
+from inksweep.sweep.study.trials import front, measured
+
+log = logging.getLogger(__name__)
+
+
+class Report:
+    """Writes `summary.json` and `optimization_results.yaml`, and prints.
+
+    Args:
+        ledger: of the study that is told of.
+        sweep: where the files go.
+        target: for the summary and the metric to show.
+    """
+
+    def __init__(self, ledger: Ledger, sweep: SweepDir, target: Target | None):
+        self.ledger, self.study, self.sweep, self.target = ledger, ledger.study, sweep, target
+        # Of the search, if a final stage follows: how far that is.
+        self.final_stage: dict[str, Any] | None = None
+        self.started = time.monotonic()
+        # As last written.
+        self.stop_reason: str | None = None
+        self._best: tuple[int, ...] | None = None
+
+    def update(self, trial: FrozenTrial, seconds: float) -> None:
+        """Write the files anew, and print the line of a trial that has just been told."""
+        self.write()
+        log.info("%s", self.line(trial, seconds))
+
+    def write(self, stop_reason: str | None = None) -> None:
+        """Write both files; a reader sees the old ones or these."""
+        self.ledger.look()
+        self.stop_reason = stop_reason
+        # They can be made again from the study, and waiting for the disk may cost more than a trial.
+        with replacing(self.sweep.summary, durable=stop_reason is not None) as file:
+            json.dump(self.summary(stop_reason), file, indent=2)
+            file.write("\n")
+        best = self._front()
+        numbers = tuple(trial.number for trial in best)
+        if best and (numbers != self._best or stop_reason is not None):
+            self._best = numbers
+            with replacing(self.sweep.results, durable=stop_reason is not None) as file:
+                file.write(OmegaConf.to_yaml(OmegaConf.create(self._results(best))))
+
+    def _results(self, best: Sequence[FrozenTrial]) -> dict[str, Any]:
+        """Return what the stock sweeper writes."""
+        if len(self.study.directions) == 1:
+            return {"name": "optuna", "best_params": best[0].params, "best_value": best[0].value}
+        return {"name": "optuna", "solutions": [{"params": t.params, "values": t.values} for t in best]}
+
+    def summary(self, stop_reason: str | None) -> dict[str, Any]:
+        """Return the content of `summary.json`."""
+        best = self.ledger.best
+        directions = [direction.name.lower() for direction in self.study.directions]
+        content: dict[str, Any] = {
+            "schema_version": 1,
+            "study": self.study.study_name,
+            "direction": directions[0] if len(directions) == 1 else directions,
+            "trials": self.ledger.states,
+            "incumbent": None if best is None else self._described(best),
+        }
+        if len(directions) > 1:
+            content["pareto_front"] = [self._described(trial) for trial in self._front()]
+        return content | {
+            "target": None if self.target is None else {"metric": self.target.metric, "value": self.target.value},
+            # Of this start; and of all trials of the study together.
+            "elapsed_s": round(time.monotonic() - self.started, 3),
+            "trials_s": round(self.ledger.seconds, 3),
+            "stop_reason": stop_reason,
+            "final_stage": self.final_stage,
+        }
+
+    def line(self, trial: FrozenTrial, seconds: float) -> str:
+        """Return a trial as one line: number, value, target metric, seconds, best so far, parameters."""
+        parts = [f"trial {trial.number}: {verdict(trial)}"]
+        known = measured(trial)
+        if self.target is not None and trial.state is TrialState.COMPLETE and self.target.metric in known:
+            parts.append(f"{self.target.metric} {known[self.target.metric]:.4f}")
+        if COPIES in trial.user_attrs:
+            parts.append(f"known from trial {trial.user_attrs[COPIES]}")
+        else:
+            parts.append(f"{seconds:.1f} s")
+        best = self.ledger.best
+        if best is not None:
+            parts.append(f"best {numbers(best)} (trial {best.number})")
+        return ", ".join(parts) + " | " + parameters(trial)
+
+    def _front(self) -> list[FrozenTrial]:
+        """Return the best trials: one, or with several objectives the Pareto front."""
+        if len(self.study.directions) > 1:
+            return front(self.study)
+        return [] if self.ledger.best is None else [self.ledger.best]
+
+    def _described(self, trial: FrozenTrial) -> dict[str, Any]:
+        values = {"value": trial.value} if len(trial.values) == 1 else {"values": trial.values}
+        host = trial.user_attrs.get(OWNER, {}).get("host")
+        return {"number": trial.number, **values, "params": trial.params, "metrics": measured(trial), "host": host}
+
+
+def write_settings(sweep: SweepDir, settings: dict[str, Any]) -> None:
+    """Write `sweep.yaml`: what this sweep was told to do."""
+    with replacing(sweep.config) as file:
+        file.write(OmegaConf.to_yaml(OmegaConf.create(settings)))

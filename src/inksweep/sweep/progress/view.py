@@ -1,0 +1,179 @@
+"""What is to be seen of a sweep at one moment: study and engine -> a view for the screen."""
+
+import heapq
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial
+
+from inksweep.sweep.engine import Engine
+from inksweep.sweep.progress.summary import Report
+from inksweep.sweep.progress.wording import numbers, parameters
+from inksweep.sweep.stopping import STOPPING
+from inksweep.sweep.study.notes import TOTAL
+from inksweep.sweep.study.trials import measured
+
+RECENT = 20  # trials whose mean duration stands for those to come
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial that runs now.
+
+    Args:
+        slot: where; None: another process of the same study runs it.
+        number: of the trial.
+        parameters: in short, such as `model=cnn optimizer.lr=0.0123`.
+        seconds: since it began.
+        step: that of its last report; None: it has not reported yet.
+        total: the step at which it ends, where known.
+        value: the one it reported last.
+    """
+
+    slot: int | None
+    number: int
+    parameters: str
+    seconds: float
+    step: int | None = None
+    total: int | None = None
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """All that is shown of a sweep at one moment.
+
+    Args:
+        study: its name.
+        seconds: since this start of the sweep.
+        n_trials: how many trials it is to have.
+        counts: trials by state: complete, pruned, fail, running, waiting, lost.
+        finished: how many of `n_trials` are done.
+        slots: how many trials may run at a time in this process.
+        running: in any order.
+        best: the best trial so far as text, such as `0.9912 (trial 7)  test/accuracy 0.9908`.
+        best_parameters: its parameters in short.
+        target: as text, such as `test/accuracy > 0.99`.
+        seconds_left: see `seconds_left`.
+        stopping: why the sweep is ending and what can be done, once it is.
+    """
+
+    study: str
+    seconds: float
+    n_trials: int
+    counts: Mapping[str, int]
+    finished: int
+    slots: int
+    running: Sequence[Running]
+    best: str | None
+    best_parameters: str | None
+    target: str | None
+    seconds_left: float | None
+    stopping: str | None = None
+
+
+class Overview:
+    """Makes views of a sweep.
+
+    Args:
+        engine: that runs it.
+        report: that knows since when, and the target.
+    """
+
+    def __init__(self, engine: Engine, report: Report):
+        self.engine, self.report = engine, report
+
+    def view(self) -> View:
+        """Return how things stand now."""
+        engine, ledger, target = self.engine, self.engine.ledger, self.report.target
+        ledger.look()
+        running = [self._running(trial) for trial in ledger.running]
+        missing = max(0, engine.rules.n_trials - ledger.finished - len(running)) if engine.stop_reason is None else 0
+        best = ledger.best
+        return View(
+            study=engine.study.study_name,
+            seconds=time.monotonic() - self.report.started,
+            n_trials=engine.rules.n_trials,
+            counts=ledger.states,
+            finished=ledger.finished,
+            slots=engine.slots.size,
+            running=running,
+            best=None if best is None else self._best(best),
+            best_parameters=None if best is None else parameters(best),
+            target=None if target is None else str(target),
+            seconds_left=seconds_left(ledger.durations, running, missing, engine.slots.size),
+            stopping=STOPPING.get(engine.stop_reason or ""),
+        )
+
+    def _running(self, trial: FrozenTrial) -> Running:
+        mine = self.engine.running.get(trial.number)
+        if mine is not None:
+            seconds = self.engine.slots.seconds(trial.number)
+            seconds = time.monotonic() - mine.started if seconds is None else seconds
+        else:
+            assert trial.datetime_start is not None
+            seconds = max(0.0, time.time() - trial.datetime_start.timestamp())
+        step = trial.last_step
+        return Running(
+            slot=None if mine is None else mine.slot,
+            number=trial.number,
+            parameters=parameters(trial),
+            seconds=seconds,
+            step=step,
+            total=trial.user_attrs.get(TOTAL),
+            value=None if step is None else trial.intermediate_values[step],
+        )
+
+    def _best(self, best: FrozenTrial) -> str:
+        text, target = f"{numbers(best)} (trial {best.number})", self.report.target
+        known = measured(best)
+        if target is not None and target.metric in known:
+            text += f"  {target.metric} {known[target.metric]:.4f}"
+        return text
+
+
+def seconds_left(durations: Sequence[float], running: Sequence[Running], missing: int, slots: int) -> float | None:
+    """Estimate how long a sweep still takes, if no stop rule ends it earlier.
+
+    A trial not yet started takes the mean of recent ones and begins where something gets free first; processes that
+    join the study help as long as they run a trial.
+
+    Args:
+        durations: seconds of finished trials, pruned ones too, the latest last.
+        running: those of other processes too.
+        missing: trials not yet started.
+        slots: of this process.
+
+    Returns:
+        Seconds, or None while there is nothing to go by.
+    """
+    recent = durations[-RECENT:]
+    known = recent or [whole for trial in running if (whole := _whole(trial)) is not None]
+    mean = sum(known) / len(known) if known else None
+    busy = []
+    for trial in running:
+        whole = _whole(trial) or mean
+        if whole is None:
+            return None
+        busy.append(max(0.0, whole - trial.seconds))
+    own = sum(trial.slot is not None for trial in running)
+    free_at = busy + [0.0] * max(0, slots - own)
+    if missing and mean is None:
+        return None
+    if missing and mean is not None:
+        # One by one is exact and matters at the end of a sweep; far from it, the work over the slots is close enough.
+        many = max(0, missing - 100 * len(free_at))
+        heapq.heapify(free_at)
+        for _ in range(missing - many):
+            heapq.heapreplace(free_at, free_at[0] + mean)
+        return max(free_at) + many * mean / len(free_at)
+    return max(free_at, default=0.0)
+
+
+def _whole(trial: Running) -> float | None:
+    """Return how long a running trial takes in all, judged by its steps; None where that is not known."""
+    if not trial.step or not trial.total:
+        return None
+    # On average it is half a step further than its last report says.
+    return max(trial.seconds, trial.seconds * trial.total / (trial.step + 0.5))

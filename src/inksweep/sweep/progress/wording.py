@@ -1,0 +1,29 @@
+"""A trial in a few words."""
+
+from optuna.trial import FrozenTrial, TrialState
+
+from inksweep.sweep.study.notes import REASON
+
+
+def parameters(trial: FrozenTrial) -> str:
+    """Return the parameters of a trial in short."""
+    return " ".join(f"{key}={v:.4g}" if isinstance(v, float) else f"{key}={v}" for key, v in trial.params.items())
+
+
+def numbers(trial: FrozenTrial) -> str:
+    """Return the objective of a complete trial in short; of several, all."""
+    return ", ".join(short(value) for value in trial.values)
+
+
+def short(value: float) -> str:
+    """Return a value of an objective in short."""
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def verdict(trial: FrozenTrial) -> str:
+    """Return in a few words what came of a trial."""
+    if trial.state is TrialState.COMPLETE:
+        return numbers(trial)
+    reason = str(trial.user_attrs.get(REASON, "")).partition("\n")[0]
+    state = trial.state.name.lower()
+    return state if reason in ("", state) else f"{state} ({reason})"

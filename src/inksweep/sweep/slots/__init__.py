@@ -1,0 +1,1 @@
+"""The sweep's process: where jobs are run from."""

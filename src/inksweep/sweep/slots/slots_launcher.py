@@ -1,0 +1,135 @@
+"""The launcher `slots` as Hydra sees it: its keys, and a shell around the pool of workers.
+
+Every start of every Hydra app in this environment imports this module: nothing heavy here.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from inksweep.errors import need
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+    from hydra.types import HydraContext, TaskFunction
+
+    from inksweep.sweep.slots.pool import Pool
+
+
+log = logging.getLogger(__name__)
+
+
+class StartMethod(Enum):
+    """How workers begin: forked from a process that has imported what they need, or anew."""
+
+    auto = "auto"
+    forkserver = "forkserver"
+    spawn = "spawn"
+
+
+@dataclass
+class SlotsLauncherConf:
+    """Keys of `hydra.launcher` for `hydra/launcher=slots`: long-lived processes, one a slot."""
+
+    _target_: str = "inksweep.sweep.slots.slots_launcher.SlotsLauncher"
+    # Slots for sweepers that do not say how many (ours: hydra.sweeper.n_jobs); null: one a core.
+    n_jobs: int | None = None
+    # Modules to import once, before workers are forked; they share them.
+    preload: list[str] = field(default_factory=list)
+    # CPU threads a slot; null: cores / slots.
+    threads: int | None = None
+    # CUDA devices given to the slots round-robin; null: all that can be seen.
+    devices: list[str] | None = None
+    # auto: forkserver on Linux, spawn elsewhere.
+    start_method: StartMethod = StartMethod.auto
+    # A worker whose memory has grown by more since its first job is replaced.
+    max_growth_mb: int = 1024
+
+    def __post_init__(self) -> None:
+        need(self.n_jobs is None or self.n_jobs >= 1, "hydra.launcher.n_jobs", self.n_jobs, "at least 1, or null")
+        need(self.threads is None or self.threads >= 1, "hydra.launcher.threads", self.threads, "at least 1, or null")
+        need(self.max_growth_mb >= 1, "hydra.launcher.max_growth_mb", self.max_growth_mb, "at least 1")
+
+
+class SlotsLauncher(Launcher):
+    """The shell; what slots do stands in `pool.py` and `worker.py`."""
+
+    def __init__(self, **_: Any):
+        self.config: DictConfig | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what workers are given, and check the settings."""
+        conf = OmegaConf.to_object(config.hydra.launcher)
+        assert isinstance(conf, SlotsLauncherConf)
+        self.conf, self.config = conf, config
+        self.hydra_context, self.task_function = hydra_context, task_function
+        for name in conf.preload:  # the process that preloads passes over what it does not find
+            known = find_spec(name.partition(".")[0]) is not None
+            need(known, "hydra.launcher.preload", name, "a module that is installed")
+
+    def pool(self, size: int) -> Pool:
+        """Return `size` slots; workers start when they are needed."""
+        import cloudpickle
+        from hydra.core.singleton import Singleton
+
+        from inksweep.cores import usable_cores
+        from inksweep.sweep.slots.pool import Pool, visible_devices
+
+        assert self.config is not None
+        method = self.conf.start_method
+        if method is StartMethod.auto:
+            method = StartMethod.forkserver if sys.platform == "linux" else StartMethod.spawn
+        return Pool(
+            size,
+            cloudpickle.dumps((self.hydra_context, self.config, self.task_function, Singleton.get_state())),
+            Path(str(self.config.hydra.sweep.dir)).absolute(),
+            preload=self.conf.preload,
+            threads=self.conf.threads or max(1, usable_cores() // size),
+            devices=visible_devices() if self.conf.devices is None else self.conf.devices,
+            method=method.value,
+            growth=self.conf.max_growth_mb * 2**20,
+        )
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run jobs for another sweeper, such as Hydra's own grid; return what came of each, in their order."""
+        from hydra.core.utils import JobReturn, JobStatus
+
+        from inksweep.cores import usable_cores
+        from inksweep.sweep.job.job import Job
+
+        jobs = [Job(initial_job_idx + i, list(overrides)) for i, overrides in enumerate(job_overrides)]
+        pool = self.pool(min(len(jobs), self.conf.n_jobs or usable_cores()))
+        returns: dict[int, JobReturn] = {}
+        waiting = list(jobs)
+        try:
+            while len(returns) < len(jobs):
+                while waiting and pool.free:
+                    pool.start(waiting.pop(0))
+                if (done := pool.wait(1.0)) is not None:
+                    overrides = jobs[done.number - initial_job_idx].overrides
+                    returned = JobReturn(
+                        overrides=overrides, status=JobStatus.FAILED if done.error else JobStatus.COMPLETED
+                    )
+                    returned.return_value = done.error or done.value
+                    returns[done.number] = returned
+                    came = f"{type(done.error).__name__}: {done.error}" if done.error else done.value
+                    log.info("job %d: %s, %.1f s", done.number, came, done.seconds)
+        finally:
+            pool.close()
+        return [returns[job.number] for job in jobs]
+
+
+# Twice: an app's own conf/hydra/launcher/slots.yaml can then begin with the second.
+for name in ("slots", "inksweep_slots"):
+    ConfigStore.instance().store(group="hydra/launcher", name=name, node=SlotsLauncherConf, provider="inksweep")

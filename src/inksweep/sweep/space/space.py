@@ -1,0 +1,184 @@
+"""The search space: what is searched, under which condition, and what the job of a trial is told.
+
+A space is a block of parameters; a parameter's value may open a further block, its branch. This room knows nothing of
+the study, nor of files, nor of how a space is written down (`declaration.py`).
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial
+
+from inksweep.errors import InputError
+from inksweep.sweep.space.grammar import Fixed, Leaf, as_override, bare, written
+
+# Parameter -> what it may be. The key keeps the `+` that an override needs to add it to the config.
+Block = dict[str, Leaf]
+
+
+@dataclass
+class Space:
+    """What is searched.
+
+    Args:
+        block: parameters of every trial.
+        branches: parameter -> one of its values, as written in an override -> the block that it opens.
+        deletes: overrides `~key` that every job gets.
+        extend: suggests further parameters on a trial (`hydra.sweeper.custom_search_space`).
+    """
+
+    block: Block
+    branches: dict[str, dict[str, Block]] = field(default_factory=dict)
+    deletes: list[str] = field(default_factory=list)
+    extend: Callable[[Trial], None] | None = None
+
+    def overrides(self, trial: Trial) -> list[str]:
+        """Suggest every parameter that counts for `trial`; return the overrides of its job.
+
+        Raises:
+            InputError: the extension suggests a parameter that is fixed.
+        """
+        told: dict[str, str] = {}
+
+        def choose(key: str, leaf: Leaf) -> str:
+            value = leaf.value if isinstance(leaf, Fixed) else suggest(trial, key, leaf)
+            told[key] = f"{key}={leaf.text}" if isinstance(leaf, Fixed) else as_override(key, value)
+            return canonical(leaf, value)
+
+        self.walk(choose)
+        if self.extend is not None:
+            self._extend(trial, told)
+        return [*told.values(), *self.deletes]
+
+    def walk(self, choose: Callable[[str, Leaf], str]) -> Block:
+        """Visit each parameter that counts, given the values (as written) that `choose` returns.
+
+        Returns:
+            The parameters visited.
+
+        Raises:
+            InputError: a parameter stands in two blocks that both count.
+        """
+        visited: Block = {}
+        places: dict[str, str] = {}
+
+        def visit(block: Block, place: str) -> None:
+            for key, leaf in block.items():
+                other = places.setdefault(bare(key), place)
+                if other != place:
+                    raise InputError(f"{place}.{key}: {other}.{key} gives this parameter too")
+                visited[key] = leaf
+                value = choose(key, leaf)
+                branch = self.branches.get(bare(key), {}).get(value)
+                if branch is not None:
+                    visit(branch, f"hydra.sweeper.when.{bare(key)}.{value}")
+
+        visit(self.block, "hydra.sweeper.params")
+        return visited
+
+    def worlds(self) -> Iterator[dict[str, str]]:
+        """Yield an example trial, parameter -> value as written, for each combination of values with a branch.
+
+        Raises:
+            InputError: in one of them a parameter stands in two blocks that both count.
+        """
+        seen: list[dict[str, str]] = []
+        for values in itertools.product(*(["", *blocks] for blocks in self.branches.values())):
+            example: dict[str, str] = {}
+            self.walk(partial(_choose_as_wished, dict(zip(self.branches, values, strict=True)), example))
+            if example not in seen:
+                seen.append(example)
+                yield example
+
+    def examples(self) -> list[list[str]]:
+        """Return the overrides of example jobs which together take every branch at least once."""
+        covered: set[tuple[str, str]] = set()
+        jobs: list[list[str]] = []
+        for world in self.worlds():
+            choices = {(key, value) for key, value in world.items() if bare(key) in self.branches}
+            if not jobs or not choices <= covered:
+                covered |= choices
+                jobs.append([*(f"{key}={value}" for key, value in world.items()), *self.deletes])
+        return jobs
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All blocks, those of branches included."""
+        return [self.block, *(block for blocks in self.branches.values() for block in blocks.values())]
+
+    def grid(self) -> dict[str, list[Any]]:
+        """Return every value of every searched parameter, for the grid sampler.
+
+        Raises:
+            InputError: a parameter has no end of values, or counts under a condition only.
+        """
+        from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
+
+        if any(bare(key) in self.branches and not isinstance(leaf, Fixed) for key, leaf in self.block.items()):
+            raise InputError("hydra.sweeper.sampler=grid: knows no conditions (hydra.sweeper.when); use random or tpe")
+        values = {}
+        for key, leaf in self.walk(lambda _, leaf: first(leaf)).items():
+            if not isinstance(leaf, Fixed):
+                try:
+                    values[key] = list(OptunaSweeperImpl._to_grid_sampler_choices(leaf))
+                except ValueError as error:
+                    raise InputError(f"{key}: {error} Give hydra.sweeper.sampler=grid choices or ranges") from error
+        return values
+
+    def _extend(self, trial: Trial, told: dict[str, str]) -> None:
+        assert self.extend is not None
+        # The stock sweeper shows fixed values to the extension this way.
+        fixed = {key: text.partition("=")[2] for key, text in told.items() if key not in trial.params}
+        for key, text in fixed.items():
+            trial.set_user_attr(key, text)
+        self.extend(trial)
+        for key, value in trial.params.items():
+            if key in fixed:
+                raise InputError(f"hydra.sweeper.custom_search_space: suggests {key}, which is fixed to {fixed[key]}")
+            told.setdefault(key, as_override(key, value))
+
+
+def _choose_as_wished(wish: dict[str, str], example: dict[str, str], key: str, leaf: Leaf) -> str:
+    """Give a parameter the wished value if it can have it, else any; note in `example` how that is written."""
+    wished = wish.get(bare(key), "")
+    value = wished if can_be(leaf, wished) else first(leaf)
+    example[key] = leaf.text if isinstance(leaf, Fixed) else value
+    return value
+
+
+def suggest(trial: Trial, key: str, leaf: BaseDistribution) -> Any:
+    """Ask the sampler for a value of `leaf`."""
+    if isinstance(leaf, CategoricalDistribution):
+        return trial.suggest_categorical(key, leaf.choices)
+    if isinstance(leaf, IntDistribution):
+        return trial.suggest_int(key, leaf.low, leaf.high, step=leaf.step, log=leaf.log)
+    assert isinstance(leaf, FloatDistribution)
+    return trial.suggest_float(key, leaf.low, leaf.high, step=leaf.step, log=leaf.log)
+
+
+def canonical(leaf: Leaf, value: Any) -> str:
+    """Return `value` as written in an override; strings that are suggested already are."""
+    return value if isinstance(value, str) and not isinstance(leaf, Fixed) else written(value)
+
+
+def can_be(leaf: Leaf, value: str) -> bool:
+    """Whether `leaf` may take the value so written."""
+    if isinstance(leaf, Fixed):
+        return value == canonical(leaf, leaf.value)
+    if isinstance(leaf, CategoricalDistribution):
+        return any(value == canonical(leaf, choice) for choice in leaf.choices)
+    if isinstance(leaf, IntDistribution):
+        return value.lstrip("-").isdecimal() and leaf._contains(int(value))
+    return False
+
+
+def first(leaf: Leaf) -> str:
+    """Return some value of `leaf`, as written."""
+    if isinstance(leaf, Fixed):
+        return canonical(leaf, leaf.value)
+    value = leaf.choices[0] if isinstance(leaf, CategoricalDistribution) else leaf.low  # type: ignore[attr-defined]
+    return canonical(leaf, value)

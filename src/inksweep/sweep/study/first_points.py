@@ -1,0 +1,171 @@
+"""Points that are tried before the sampler is asked: those of the user, and the best of another sweep."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.samplers import GridSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from inksweep.errors import InputError
+from inksweep.paths import SweepDir
+from inksweep.sweep.space.grammar import Fixed, bare, is_delete, parse
+from inksweep.sweep.space.points import checked as checked_point
+from inksweep.sweep.space.points import fit, meaning
+from inksweep.sweep.space.space import Space
+from inksweep.sweep.study.notes import ORIGIN, SURPLUS, WARM_STARTS
+from inksweep.sweep.study.reader import load, read_yaml
+
+log = logging.getLogger(__name__)
+
+
+def enqueue(
+    study: Study, space: Space, points: Sequence[Mapping[str, Any]] | None, place: str = "hydra.sweeper.enqueue"
+) -> int:
+    """Let `study` try `points` first; one that it has already tried, or has in its queue, is not queued again.
+
+    Args:
+        study: to be given the points; it has its sampler.
+        space: what the parameters may be.
+        points: parameter -> value, as in YAML. Names may be dotted or nested, with or without the `+` of the space.
+        place: how an error names `points`.
+
+    Returns:
+        How many points are new.
+
+    Raises:
+        InputError: a point does not fit the space. Then none is queued.
+    """
+    if not isinstance(points, Sequence | None) or isinstance(points, str):
+        raise InputError(f"{place}={points}: must be a list of points, each a mapping of parameters to values")
+    checked = [checked_point(space, point, f"{place}[{index}]") for index, point in enumerate(points or [])]
+    for index, params in enumerate(checked):
+        if missing := _left_to_a_grid(study, space, params):
+            raise InputError(
+                f"{place}[{index}]: hydra.sweeper.sampler=grid cannot complete a point; give {', '.join(missing)} too"
+            )
+    return _add(study, checked, "enqueue")
+
+
+def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str | None = None) -> int:
+    """Let `study` try the best points of another sweep first. The other sweep is only read, and may be running.
+
+    What does not fit `space` is left out. A study takes the points of a sweep once: a rerun does not look again.
+
+    Args:
+        study: to be given the points; it has its sampler.
+        space: what the parameters may be.
+        directory: of the other sweep.
+        k: how many of its points.
+        storage: URL that this sweep's study lies in; it knows the password of a database that holds both.
+
+    Returns:
+        How many points are new.
+
+    Raises:
+        InputError: `directory` holds no study that can be read.
+    """
+    mark = [str(directory.resolve()), k]
+    marks = study.user_attrs.get(WARM_STARTS, [])
+    if mark in marks:
+        return 0
+    sweep = SweepDir(directory)
+    trials = best_trials(load(sweep, storage), k)
+    points = [fit(space, _wished(sweep, trial))[0] for trial in trials]
+    usable = [point for point in points if point and not _left_to_a_grid(study, space, point)]
+    new = _add(study, usable, "warm_start")
+    log.info(
+        "warm start from %s: %d of its best %d points can be used, %d are new", directory, len(usable), len(points), new
+    )
+    if usable:
+        study.set_user_attr(WARM_STARTS, [*marks, mark])
+    return new
+
+
+def _left_to_a_grid(study: Study, space: Space, params: Mapping[str, Any]) -> list[str]:
+    """Return what a point leaves to a grid sampler, which cannot complete points."""
+    if not isinstance(study.sampler, GridSampler) or not params:
+        return []
+    return [key for key, leaf in space.block.items() if not isinstance(leaf, Fixed) and key not in params]
+
+
+def _add(study: Study, points: Sequence[Mapping[str, Any]], origin: str) -> int:
+    """Queue the points that `study` does not know; return how many.
+
+    Optuna's own `skip_if_exists` takes seeds 1234567 and 1234568 for one, and a point that the sampler completed for
+    another than the same point in full.
+    """
+    # A point whose every parameter is fixed anyway asks for nothing.
+    known = {_identity({})}
+    for trial in study.get_trials(deepcopy=False):
+        if SURPLUS in trial.user_attrs:
+            continue  # never tried
+        known.add(_identity(trial.system_attrs.get("fixed_params", {})))
+        if trial.state.is_finished():
+            known.add(_identity(trial.params))
+    new = 0
+    for point in points:
+        if _identity(point) not in known:
+            known.add(_identity(point))
+            study.enqueue_trial(dict(point), user_attrs={ORIGIN: origin})
+            new += 1
+    return new
+
+
+def _identity(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True, default=str)
+
+
+def best_trials(study: Study, k: int) -> list[FrozenTrial]:
+    """Return the `k` best complete trials, no point twice.
+
+    With several objectives the Pareto front comes first, then the front of the others, and so on; where not all of a
+    front are wanted, they are spread over it.
+    """
+    signs = [1 if direction is StudyDirection.MINIMIZE else -1 for direction in study.directions]
+
+    def losses(trial: FrozenTrial) -> tuple[float, ...]:
+        return tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
+
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    points: dict[str, FrozenTrial] = {}
+    for trial in sorted(complete, key=lambda trial: (losses(trial), trial.number)):
+        points.setdefault(_identity(trial.params), trial)
+    rest, best = list(points.values()), list[FrozenTrial]()
+    if len(signs) == 1:
+        return rest[:k]
+    while rest and len(best) < k:
+        # Who is better than a trial stands before it, and so does the front's trial that is better still.
+        front: list[FrozenTrial] = []
+        others: list[FrozenTrial] = []
+        for trial in rest:
+            behind = any(_dominates(losses(leader), losses(trial)) for leader in front)
+            (others if behind else front).append(trial)
+        best += _spread(front, k - len(best))
+        rest = others
+    return best
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def _spread(front: list[FrozenTrial], n: int) -> list[FrozenTrial]:
+    """Return `n` of a front, its ends among them; all if it has no more."""
+    if len(front) <= n:
+        return front
+    return [front[len(front) // 2]] if n == 1 else [front[i * (len(front) - 1) // (n - 1)] for i in range(n)]
+
+
+def _wished(sweep: SweepDir, trial: FrozenTrial) -> dict[str, Any]:
+    """Return the values that a trial had: those it was suggested, and those that its sweep fixed."""
+    fixed: dict[str, Any] = {}
+    overrides = read_yaml(sweep.trial(trial.number).overrides, [])
+    for argument in overrides if isinstance(overrides, list) else []:
+        if not is_delete(str(argument)):
+            key, leaf = parse(str(argument), str(argument))
+            fixed[bare(key)] = leaf.value if isinstance(leaf, Fixed) else None
+    return fixed | {bare(key): meaning(value) for key, value in trial.params.items()}

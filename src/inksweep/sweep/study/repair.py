@@ -1,0 +1,77 @@
+"""What a dead process left in a study: trials that run no more, and are repeated."""
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from inksweep.sweep.study.notes import ATTEMPT, LOST, REASON, REPEATS, RETRIED, SURPLUS
+
+# Another process needs so long, at most, from telling that a trial is lost to queueing its repetition.
+REPAIR_S = 30.0
+
+
+def lose(study: Study, trial: FrozenTrial, reason: str) -> bool:
+    """Tell FAIL for a trial that is to be repeated and does not count; False if another process was faster."""
+    return end(study, trial, TrialState.FAIL, {LOST: True, REASON: reason})
+
+
+def end(study: Study, trial: FrozenTrial, state: TrialState, notes: dict[str, Any]) -> bool:
+    """Put a running trial into a final state without a value; False if it had ended already."""
+    storage = study._storage
+    try:
+        for name, value in notes.items():
+            storage.set_trial_user_attr(trial._trial_id, name, value)
+        return storage.set_trial_state_values(trial._trial_id, state)
+    except UpdateFinishedTrialError:
+        return False
+
+
+def repeat(study: Study, trial: FrozenTrial, attempt: int | None = None) -> None:
+    """Queue a trial again, with the same parameters."""
+    # A trial that died before it was suggested anything may itself have been a repetition.
+    parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    attempts = trial.user_attrs.get(ATTEMPT) if attempt is None else attempt
+    notes = {REPEATS: trial.number} if attempts is None else {REPEATS: trial.number, ATTEMPT: attempts}
+    study.enqueue_trial(parameters, user_attrs=notes)
+
+
+def repair(study: Study, orphans: Iterable[FrozenTrial], *, alone: bool = True) -> list[int]:
+    """Tell FAIL for trials that a dead process left running, and queue what is to be repeated.
+
+    Args:
+        study: whose.
+        orphans: trials that nobody runs any more.
+        alone: no other process may be about to queue a repetition of its own.
+
+    Returns:
+        The numbers of the trials that were lost.
+    """
+    lost = [trial for trial in orphans if lose(study, trial, "its process died")]
+    trials = study.get_trials(deepcopy=False)
+    repeated = {trial.user_attrs.get(REPEATS) for trial in trials}
+    mine = {trial.number for trial in lost}
+    for trial in trials:
+        # Also one that was given up long ago, by a process that then died before it could queue it.
+        if not trial.state.is_finished() or trial.number in repeated or not _is_to_be_repeated(trial):
+            continue
+        if alone or trial.number in mine or _age(trial.datetime_complete) > REPAIR_S:
+            repeat(study, trial, trial.user_attrs.get(ATTEMPT, 0) + 1 if RETRIED in trial.user_attrs else None)
+    return sorted(mine)
+
+
+def _is_to_be_repeated(trial: FrozenTrial) -> bool:
+    # One too many is of no interest, unless its point had been asked for.
+    return LOST in trial.user_attrs or RETRIED in trial.user_attrs or (SURPLUS in trial.user_attrs and _queued(trial))
+
+
+def _queued(trial: FrozenTrial) -> bool:
+    return "fixed_params" in trial.system_attrs
+
+
+def _age(moment: datetime | None) -> float:
+    return 0.0 if moment is None else time.time() - moment.timestamp()

@@ -1,0 +1,142 @@
+"""The config of a sweep, for jobs in another folder and of another study."""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import Study, StudyDirection
+
+from inksweep.errors import InputError, without_password
+from inksweep.paths import SweepDir
+from inksweep.sweep.space.grammar import written
+from inksweep.sweep.study.journal import open_journal
+
+
+def moved(config: DictConfig, folder: Path, sweeper: Mapping[str, str | None]) -> DictConfig:
+    """Return the config of the same sweep with its jobs in `folder`.
+
+    Args:
+        config: what Hydra composed for the sweep.
+        folder: absolute.
+        sweeper: keys of `hydra.sweeper` with their new values.
+    """
+    copy = config.copy()
+    for node in (copy.hydra.sweep, copy.hydra.sweeper, copy.hydra.overrides.hydra):
+        OmegaConf.set_readonly(node, False)
+    changes = {"hydra.sweep.dir": str(folder), **{f"hydra.sweeper.{key}": value for key, value in sweeper.items()}}
+    with open_dict(copy):
+        for key, value in changes.items():
+            OmegaConf.update(copy, key, value)
+            copy.hydra.overrides.hydra.append(f"{key}={written(value)}")  # for the jobs
+    OmegaConf.copy_cache(from_config=config, to_config=copy)
+    return copy
+
+
+# A process that has been silent for so many heartbeats is taken for dead.
+SILENT_BEATS = 3
+# What databases say to all but one of the processes that make the tables at the same moment.
+OF_A_RACE = ("already exists", "UniqueViolation", "UNIQUE constraint")
+
+
+@dataclass(frozen=True)
+class Address:
+    """How every process of a sweep finds its study; hashable, so that a worker can keep it open."""
+
+    study: str
+    # URL of a database; None: the journal in `sweep`.
+    url: str | None
+    # The sweep directory, absolute.
+    sweep: Path
+    heartbeat_s: int
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether one process alone runs the sweep: a journal's."""
+        return self.url is None
+
+
+def address(hydra: DictConfig) -> Address:
+    """Read the address from Hydra's settings; the same in the sweep and in its jobs."""
+    home, directory = Path(str(hydra.runtime.cwd)), str(hydra.sweep.dir)
+    sweep, url, name = home / directory, hydra.sweeper.storage, hydra.sweeper.study_name
+    heartbeat_s = int(hydra.sweeper.get("heartbeat_s", 60))
+    if url is None:
+        return Address(name or sweep.name, None, sweep, heartbeat_s)
+    # In a database that other sweeps use, the last part of a folder's name may not be enough.
+    return Address(name or str(sweep), _absolute(url, home), sweep, heartbeat_s)
+
+
+def open_storage(address: Address) -> BaseStorage:
+    """Open the storage, or begin it.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    if address.url is None:
+        return open_journal(SweepDir(address.sweep).journal)
+    for pause in (0.5, 1.0, 2.0):
+        try:
+            return _open_database(address)
+        except Exception as error:  # whatever a database driver raises
+            is_race = any(sign in str(error) for sign in OF_A_RACE)
+            if not is_race or pause == 2.0:
+                reason = str(error).partition("\n")[0]
+                place = f"hydra.sweeper.storage={without_password(address.url)}"
+                raise InputError(f"{place}: cannot be opened ({reason})") from error
+            time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _open_database(address: Address) -> BaseStorage:
+    assert address.url is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # that heartbeats may change in Optuna
+        return RDBStorage(
+            address.url,
+            engine_kwargs={"pool_pre_ping": True},  # a connection may have been closed while a trial was silent
+            heartbeat_interval=address.heartbeat_s,
+            grace_period=SILENT_BEATS * address.heartbeat_s,
+        )
+
+
+def _absolute(url: str, home: Path) -> str:
+    """Return `url` with a relative path of SQLite below `home`: a job may have another working directory."""
+    scheme, separator, path = url.partition(":///")
+    if not scheme.startswith("sqlite") or not separator or path.startswith("/") or path in ("", ":memory:"):
+        return url
+    return f"{scheme}:///{home / path}"
+
+
+def open_study(address: Address, directions: Sequence[str]) -> Study:
+    """Open the study, or begin it.
+
+    Args:
+        address: where it is kept, and its name.
+        directions: `minimize` or `maximize`, one an objective.
+
+    Raises:
+        InputError: the storage cannot be opened, or the study has other directions.
+    """
+    # Optuna's own lines about each study and trial would come on top of ours.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    wanted = [StudyDirection[direction.upper()] for direction in directions]
+    study = optuna.create_study(
+        study_name=address.study, storage=open_storage(address), directions=wanted, load_if_exists=True
+    )
+    if study.directions != wanted:
+        names = [direction.name.lower() for direction in study.directions]
+        raise InputError(
+            f"hydra.sweeper.direction={_one_or_all(directions)}: study {study.study_name} has direction "
+            f"{_one_or_all(names)}; begin a new one (hydra.sweeper.study_name)"
+        )
+    return study
+
+
+def _one_or_all(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"[{','.join(names)}]"

@@ -1,0 +1,57 @@
+"""An engine that runs, as a user sees it: a screen, Ctrl-C, and nothing left behind; and the slots that it is given."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from inksweep.sweep.engine import Engine
+from inksweep.sweep.job import watcher
+from inksweep.sweep.job.job import EndNow
+from inksweep.sweep.progress.screen import Screen
+from inksweep.sweep.progress.summary import Report
+from inksweep.sweep.progress.view import Overview
+
+
+def run(engine: Engine, report: Report, visible: bool) -> None:
+    """Run the engine; whatever ends it, nothing of it runs afterwards, and the summary says why."""
+    screen = Screen(Overview(engine, report).view)
+    screen.active = screen.active and visible
+    try:
+        with screen, _interruptible(engine) as interrupted:
+            engine.on_look = screen.refresh
+            engine.run()
+        if interrupted:
+            sys.exit(128 + interrupted[0])
+    finally:
+        engine.abandon(engine.stop_reason or "error")
+        report.write(engine.stop_reason or "error")
+
+
+@contextmanager
+def _interruptible(engine: Engine) -> Iterator[list[int]]:
+    """Let Ctrl-C, or a scheduler's SIGTERM, end the sweep with its running trials; a second one ends it now.
+
+    Yields:
+        The signals that came.
+    """
+    came: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise EndNow(128 + number)
+        engine.stop("interrupted")
+        watcher.stop_here = "interrupted"
+
+    if threading.current_thread() is not threading.main_thread():  # others may set no handler
+        yield came
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        watcher.stop_here = None
+        for number, handler in before.items():
+            signal.signal(number, handler)

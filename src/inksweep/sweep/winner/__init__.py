@@ -1,0 +1,1 @@
+"""What is made of the result: the final stage, which is best, winner/."""

@@ -1,0 +1,101 @@
+"""The end of a sweep: why it ended, what the winner is, and where everything lies."""
+
+import logging
+import shlex
+import sys
+from typing import Any
+
+from optuna.study import Study
+
+from inksweep.paths import SweepDir, WinnerDir, shown
+from inksweep.sweep.progress.wording import numbers, short
+from inksweep.sweep.settings import WinnerConf
+from inksweep.sweep.stopping import Target
+from inksweep.sweep.study.trials import front
+from inksweep.sweep.winner import choice, saving, selection
+from inksweep.sweep.winner.choice import Choice
+
+log = logging.getLogger(__name__)
+
+
+class Saving:
+    """Saves the winner of a sweep, and says where it is.
+
+    Args:
+        study: of the search.
+        sweep: its directory.
+        conf: `hydra.sweeper.winner`.
+        target: of the search.
+    """
+
+    def __init__(self, study: Study, sweep: SweepDir, conf: WinnerConf, target: Target | None):
+        self.study, self.sweep, self.conf, self.target = study, sweep, conf, target
+        saving.restore(sweep)
+
+    def keep(self) -> None:
+        """See that the winner of the search is there, or that of an earlier final stage, should this one be killed."""
+        decided = choice.of_search(self.study, self.conf, self.sweep)
+        if decided is not None and not self._has_final():
+            self._save(decided)
+
+    def announce(self, final: Choice | None) -> None:
+        """Save the winner, of the final stage or else of the search; say which it is, and where everything is."""
+        decided = final or choice.of_search(self.study, self.conf, self.sweep)
+        if decided is None:
+            log.info("no trial is complete, so there is no winner")
+        elif final is None and self.conf.runs_again and self._has_final():
+            log.info("winner: that of the final stage before stays -> %s", shown(self.sweep.winner.root))
+        else:
+            if len(self.study.directions) > 1:
+                log.info("Pareto front: trials %s", ", ".join(str(trial.number) for trial in front(self.study)))
+            self._announce(decided)
+        log.info("everything: %s", shown(self.sweep.root))
+        log.info("look at it: inksweep compare %s", shlex.quote(shown(self.sweep.root)))
+
+    def _announce(self, decided: Choice) -> None:
+        saved, model = self._save(decided), decided.model
+        place = (
+            f"-> {shown(saved.root)}" if saved is not None else f"on {saving.host(model.trial)}; its folder is not here"
+        )
+        which = f"trial {decided.trial.number}"
+        if decided.is_final:
+            which += f", seed {model.seed}" + (", all data" if decided.full_data else "")
+        # On validation pictures that it was trained on it measures nothing.
+        measured = "" if decided.full_data else f", objective {numbers(model.trial)}"
+        log.info("winner: %s%s %s", which, measured, place)
+        if decided.members:
+            log.info("an ensemble of %d: %s", len(decided.members), ", ".join(run.path for run in decided.members))
+        if self.conf.ensemble > len(decided.trainings) and decided.is_final == self.conf.runs_again:
+            few = len(decided.trainings)
+            log.warning("hydra.sweeper.winner.ensemble=%d: models there are only %d", self.conf.ensemble, few)
+        if saved is not None:
+            for command in (saving.saved_selection(self.sweep) or {}).get("commands", []):
+                log.info("train it again: %s", command)
+            log.info("how to use it: %s", shown(saved.card))
+
+    def _save(self, decided: Choice) -> WinnerDir | None:
+        content = selection.selection(decided, self.study, self.sweep, self.conf, self.target)
+        for candidate in content["candidates"]:
+            log.info("%s", _ranked(candidate))
+        return saving.save(self.sweep, decided, content, sys.argv[0])
+
+    def _has_final(self) -> bool:
+        """Whether the winner that is there was made by a final stage of this study."""
+        said = saving.saved_selection(self.sweep) or {}
+        return said.get("study") == self.study.study_name and (
+            said.get("rule") == "seeds" or bool(said.get("full_data"))
+        )
+
+
+def _ranked(candidate: dict[str, Any]) -> str:
+    """Return a configuration that was trained again, as one line."""
+    runs, known = candidate["runs"], candidate["interval"]
+    parts = [
+        f"{candidate['rank']}. trial {candidate['trial']}: mean {short(candidate['mean'])} of {len(runs)} seeds",
+        f"deviation {short(candidate['std'])}",
+        f"{short(candidate['searched_objective'])} in the search",
+        *([] if known is None else [f"95 % {short(known[0])} to {short(known[1])}"]),
+        *([] if candidate["p"] is None else [f"p {candidate['p']:.2g} against the first"]),
+        *([f"{candidate['lost']} not complete"] if candidate["lost"] else []),
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,46 @@
+"""The command that trains a winner again."""
+
+import logging
+import shlex
+from typing import Any
+
+from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial
+
+from inksweep.errors import last_line
+from inksweep.paths import RunDir, SweepDir
+from inksweep.runs.result import result
+from inksweep.sweep.space.grammar import bare
+from inksweep.sweep.winner.choice import Choice
+
+log = logging.getLogger(__name__)
+
+
+def commands(sweep: SweepDir, choice: Choice, program: str) -> list[str]:
+    """Return the commands, quoted for a shell, that train the winner again: one for each training in it."""
+    return [_command(RunDir(sweep.root / run.path), program) for run in choice.trainings]
+
+
+def command(sweep: SweepDir, trial: FrozenTrial, program: str) -> str:
+    """Return the command, quoted for a shell, that trains `trial` again: the one its result.json names, if any."""
+    return _command(sweep.trial(trial.number), program)
+
+
+def _command(run: RunDir, program: str) -> str:
+    found = result(run)
+    if recorded := found.get("command"):
+        return str(recorded) + _threads(run, str(recorded), found.get("threads"))
+    overrides: Any = OmegaConf.to_container(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
+    return shlex.join(["python", program, *overrides])
+
+
+def _threads(run: RunDir, recorded: str, threads: Any) -> str:
+    """Return what to add so that a training has the threads of its slot again: sums depend on their number."""
+    key = "trainer.threads"
+    try:
+        has_key = OmegaConf.select(OmegaConf.load(run.config), key, default=run) is not run
+        is_typed = any(bare(word) == key for word in shlex.split(recorded))
+    except Exception as error:  # a config that is gone or broken, a command edited by hand
+        log.debug("%s: %s", run.root, last_line(error))
+        return ""
+    return f" {key}={threads}" if isinstance(threads, int) and has_key and not is_typed else ""

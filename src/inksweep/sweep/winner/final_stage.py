@@ -1,0 +1,222 @@
+"""The final stage of a sweep, run: the best configurations are trained again, in the same slots as the search."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+from inksweep.errors import InputError, explain, last_line
+from inksweep.paths import SweepDir, shown
+from inksweep.sweep import supervise
+from inksweep.sweep.engine import Engine
+from inksweep.sweep.progress.summary import Report, write_settings
+from inksweep.sweep.settings import InksweepSweeperConf
+from inksweep.sweep.slots import hydra_launchers
+from inksweep.sweep.space.grammar import written
+from inksweep.sweep.space.space import Space
+from inksweep.sweep.stopping import Rules
+from inksweep.sweep.study import fingerprint, storage
+from inksweep.sweep.study.ledger import Ledger
+from inksweep.sweep.study.notes import FINAL
+from inksweep.sweep.study.owner import Owner
+from inksweep.sweep.study.repair import repair
+from inksweep.sweep.study.storage import moved, open_study
+from inksweep.sweep.study.trials import best_of
+from inksweep.sweep.winner.announce import Saving
+from inksweep.sweep.winner.choice import Choice
+from inksweep.sweep.winner.configurations import Configurations, replaced
+from inksweep.sweep.winner.finals import Finals, FinalsReport, FinalsSampler
+from inksweep.sweep.winner.finals import digest as digest_of
+from inksweep.sweep.winner.full_data import ON_ALL
+
+log = logging.getLogger(__name__)
+
+
+def prepare(
+    sweep: SweepDir,
+    space: Space,
+    config: DictConfig,
+    conf: InksweepSweeperConf,
+    compose: Callable[[list[str]], object],
+) -> Configurations | None:
+    """Return the trials as a final stage trains them again; None if none is asked for.
+
+    Raises:
+        InputError: it could not be done, whatever the search finds.
+    """
+    if not conf.winner.runs_again:
+        return None
+    configurations = Configurations(sweep, space, config, conf.winner.seed_key, conf.unrelated)
+    if conf.winner.full_data:
+        try:
+            for overrides in space.examples():
+                compose(replaced(overrides, ON_ALL))
+        except Exception as error:
+            reason = explain(error) or last_line(error)
+            raise InputError(f"hydra.sweeper.winner.full_data=true: the app cannot train so ({reason})") from error
+    return configurations
+
+
+def run(begin: Callable[[], "FinalStage"], saving: Saving) -> None:
+    """Run a final stage, then save the winner: that of the stage, or, if it does not get that far, the one before.
+
+    Args:
+        begin: makes the stage.
+        saving: of the search.
+
+    Raises:
+        Exception: it could not begin, or too many trainings failed; that of the last one.
+    """
+    saving.keep()  # whatever happens now
+    is_done, decided = False, None
+    try:
+        stage = begin()
+        if stage.train():
+            decided, is_done = stage.decide(), True
+    finally:
+        if not is_done:
+            log.info("the final stage is not done; the same command goes on with it")
+            saving.announce(None)
+    if is_done:
+        saving.announce(decided)
+
+
+class FinalStage:
+    """The final stage of a sweep.
+
+    Args:
+        report: of the search.
+        searched: of what it is a search.
+        configurations: its trials.
+        config: what Hydra composed for the sweep.
+        conf: `config.hydra.sweeper`, checked.
+        settings: what `sweep.yaml` says of the sweep.
+        launcher_for: makes the launcher, which runs trials, for such a config.
+        serial: whether the launcher runs jobs in this process.
+        ends: when the time of this start is over, by `time.monotonic()`.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        searched: Mapping[str, str],
+        configurations: Configurations,
+        config: DictConfig,
+        conf: InksweepSweeperConf,
+        settings: Mapping[str, Any],
+        launcher_for: Callable[[DictConfig], Launcher],
+        serial: bool,
+        ends: float,
+    ):
+        self.report, self.ends, search = report, ends, report.study
+        self.conf, self.launcher_for, self.serial = conf, launcher_for, serial
+        self.sweep = configurations.sweep.finals
+        # In a database a search without a name is called by its folder, and so is then its final stage.
+        name = f"{search.study_name}.finalists" if PurePath(search.study_name).name == search.study_name else None
+        self.config = moved(config, self.sweep.root, {"study_name": name})
+        self.address = storage.address(self.config.hydra)
+        self.sweep.root.mkdir(parents=True, exist_ok=True)
+        self.study = open_study(self.address, conf.directions)
+        self.study.set_user_attr(FINAL, True)
+        sweeper = {**settings["sweeper"], "study_name": self.address.study, "target": None}
+        write_settings(self.sweep, {**settings, "sweeper": sweeper})
+        mark = digest_of(fingerprint.without(searched, conf.unrelated), conf.winner.seed_key)
+        self.finals = Finals(search, self.study, conf.winner, configurations, mark)
+        self.study.sampler = FinalsSampler(self.finals)
+
+    def train(self) -> bool:
+        """Train what is missing; return whether nothing is any more, False if time ran out before.
+
+        Raises:
+            Exception: too many trainings failed; that of the last one.
+        """
+        self._say_what(len(self.finals.missing()))
+        owner, state = Owner(self.study, self.sweep, self.address), "interrupted"
+        self._tell_how_far("running")
+        try:
+            with owner.alive():
+                # Those on all data are known once the others are there; another process may have found a better trial.
+                while self.finals.missing():
+                    repair(self.study, owner.orphans(), alone=self.address.exclusive)
+                    self.finals.retire()
+                    if self._train(owner) == "timeout" and self.finals.missing():
+                        log.info("%g s are over (hydra.sweeper.timeout_s)", self.conf.timeout_s)
+                        return False
+            state = "ended"
+        finally:
+            self._tell_how_far(state)
+        return True
+
+    def decide(self) -> Choice | None:
+        """Return what follows from the trainings, and say what is wrong with it; None if nothing does."""
+        for training in self.finals.failed():
+            log.warning("final stage: %s failed; the same command tries it again", training)
+        decided = self.finals.choice()
+        if self.conf.winner.full_data and (decided is None or not decided.full_data):
+            reasons = "; ".join(self.finals.not_on_all()) or "no configuration could be trained again"
+            log.warning("hydra.sweeper.winner.full_data=true: the winner is not of all data (%s)", reasons)
+        elif decided is not None and decided.retrained_with:
+            had = self.finals.configurations.otherwise(decided.trial)
+            log.warning(
+                "on all data it was trained with %s, where trial %d had %s: how long to train was found on other "
+                "settings, and could not be measured on validation",
+                _settings(decided.retrained_with),
+                decided.trial.number,
+                _settings(had),
+            )
+        if decided is None:
+            log.warning("no training of the final stage is complete; the winner is that of the search")
+        return decided
+
+    def _tell_how_far(self, state: str) -> None:
+        done = self.finals.done
+        self.report.final_stage = {"missing": self.finals.total - done, "done": done, "state": state}
+        self.report.write(self.report.stop_reason)
+
+    def _say_what(self, missing: int) -> None:
+        conf, found = self.conf.winner, best_of(self.finals.search, self.conf.winner.top_k)
+        if len(found) < conf.top_k:
+            log.warning(
+                "hydra.sweeper.winner.top_k=%d: only %d trials of different parameters are complete; they are taken",
+                conf.top_k,
+                len(found),
+            )
+        if conf.seeds:
+            numbers = ", ".join(str(trial.number) for trial in found)
+            log.info("final stage: the best trials (%s) again, on %d new seeds each", numbers, conf.seeds)
+        if conf.full_data:
+            log.info("final stage: the best configuration on all data, on %d new seeds", conf.ensemble)
+        if missing:
+            log.info("final stage: %d trainings are missing -> %s", missing, shown(self.sweep.root))
+
+    def _train(self, owner: Owner) -> str | None:
+        """Run one engine until what is missing now has ended; return why it stopped."""
+        rules, report = self._rules(), FinalsReport(Ledger(self.study), self.sweep, None)
+        slots = hydra_launchers.slots(self.launcher_for(self.config), self.conf.n_jobs, self.serial, self.sweep, owner)
+        engine = Engine(
+            report.ledger, self.finals, slots, self.sweep, rules, owner, report.update, alone=self.address.exclusive
+        )
+        supervise.run(engine, report, visible=not self.serial)
+        return engine.stop_reason
+
+    def _rules(self) -> Rules:
+        conf, budget = self.conf, self.conf.max_failures
+        if budget is None:
+            budget = math.floor(conf.max_failure_rate * self.finals.total + 1e-9)
+        return Rules(
+            self.finals.size(),
+            budget,
+            timeout_s=max(0.0, self.ends - time.monotonic()),
+            trial_timeout_s=conf.trial_timeout_s or math.inf,
+            retry=conf.retry,
+            reuse_results=not self.finals.has_others(),
+        )
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={written(value)}" for key, value in values.items())

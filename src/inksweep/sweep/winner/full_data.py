@@ -1,0 +1,52 @@
+"""What the engine knows of our own app: how a training on all train pictures is asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from inksweep.errors import InputError
+from inksweep.sweep.space.grammar import bare
+from inksweep.sweep.space.space import Space, can_be
+
+# With this a training has the validation pictures among those it trains on.
+ALL_KEY = "data.train_on_all"
+
+
+def check_ranking(space: Space, config: DictConfig, compose: Callable[[list[str]], DictConfig]) -> None:
+    """Compose jobs that together take every branch; refuse a search that ranks by pictures which it trains on.
+
+    Args:
+        space: what is searched.
+        config: what Hydra composed for the sweep.
+        compose: composes the config of a job, and raises if that cannot be done.
+
+    Raises:
+        InputError: some trial may train on the validation pictures.
+    """
+    # First what needs no job: with such a value the app may refuse a job for other reasons.
+    leaves = [leaf for block in space.blocks for key, leaf in block.items() if bare(key) == ALL_KEY]
+    refused = any(can_be(leaf, "true") for leaf in leaves) or (not leaves and value_of(config, ALL_KEY) is True)
+    if refused or any(value_of(compose(overrides), ALL_KEY) is True for overrides in space.examples()):
+        raise InputError(
+            f"{ALL_KEY}=true: a sweep ranks by the validation pictures, so no trial may train on them; leave it out, "
+            "hydra.sweeper.winner.full_data=true trains the winner on all"
+        )
+
+
+# What a training on all of the train files is told besides.
+ON_ALL = ("data.train_on_all=true", "trainer.keep=last", "trainer.patience=null")
+# What of it a search may have had otherwise, and found its length of training by.
+LENGTH = {"trainer.keep": "last", "trainer.patience": None}
+
+
+def value_of(config: DictConfig, key: str) -> Any:
+    """Return the value of a dotted key; None if there is none, or nobody can tell before a job runs.
+
+    The config may be of any app: what is one key in ours may be a list in it, or made by a resolver.
+    """
+    try:
+        return OmegaConf.select(config, key, default=None)
+    except OmegaConfBaseException:
+        return None

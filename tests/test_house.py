@@ -26,7 +26,7 @@ SWEEP = {
     "study": {"space"},
     "pruners": set(),
     "samplers": {"space"},
-    "settings": {"pruners"},
+    "settings": {"pruners", "samplers"},
     "stopping": {"settings", "study"},
     # The trial's process: it knows the study, and nothing of who started it.
     "job": {"pruners", "settings", "study"},

@@ -1,12 +1,14 @@
-"""The group `hydra/sweeper/pruner`: its keys, and the pruner of a study built from them, in the sweep and in its jobs.
+"""The group `hydra/sweeper/pruner`: its options with their keys, and the pruner built from them.
 
-Every start of every Hydra app in this environment imports this module: Optuna only where a pruner is built.
+A new pruner is a class and a row of PRUNERS. The sweep and its jobs both build the pruner, from the same keys. Every
+start of every Hydra app in this environment imports this module, so Optuna is imported only where a pruner is built.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig
 
 from inksweep.errors import InputError
@@ -86,6 +88,23 @@ class PatientPrunerConf(PrunerConf):
     wrapped_pruner: Any = field(default_factory=lambda: {"_target_": "optuna.pruners.MedianPruner"})
     patience: int = 3
     min_delta: float = 0.0
+
+
+# What `hydra/sweeper/pruner` may be.
+PRUNERS: dict[str, type[PrunerConf]] = {
+    "none": NoPrunerConf,
+    "median": MedianPrunerConf,
+    "percentile": PercentilePrunerConf,
+    "asha": AshaPrunerConf,
+    "hyperband": HyperbandPrunerConf,
+    "patient": PatientPrunerConf,
+}
+
+
+def register(store: ConfigStore) -> None:
+    """Let Hydra know the group."""
+    for name, conf in PRUNERS.items():
+        store.store(group="hydra/sweeper/pruner", name=name, node=conf, provider="inksweep")
 
 
 def build(conf: DictConfig, directions: Sequence["StudyDirection"]) -> "BasePruner":

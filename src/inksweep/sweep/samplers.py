@@ -1,15 +1,24 @@
-"""The sampler of a study, built from its config group."""
+"""The group `hydra/sweeper/sampler`: our options beside the stock sweeper's, and the sampler built from one of them.
+
+Every start of every Hydra app in this environment imports this module, so Optuna is imported only where a sampler is
+built.
+"""
 
 import functools
 import warnings
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import optuna
-from hydra.utils import instantiate
+from hydra.core.config_store import ConfigStore
+from hydra_plugins.hydra_optuna_sweeper.config import TPESamplerConfig
 from omegaconf import DictConfig
 
 from inksweep.errors import InputError
-from inksweep.sweep.space.space import Space
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from inksweep.sweep.space.space import Space
 
 # What `hydra.sweeper.sampler._target_` may name.
 TRUSTED = ("optuna.samplers.*", "hydra_plugins.hydra_optuna_sweeper.*")
@@ -17,7 +26,26 @@ TRUSTED = ("optuna.samplers.*", "hydra_plugins.hydra_optuna_sweeper.*")
 SEQUENTIAL = ("optuna.samplers.GridSampler", "optuna.samplers.QMCSampler")
 
 
-def build(conf: DictConfig, space: Space, existing: int, salt: int = 0) -> optuna.samplers.BaseSampler:
+@dataclass
+class JointTPEConf(TPESamplerConfig):
+    """TPE that samples parameters together, and apart for each branch of a conditional space (Optuna's defaults)."""
+
+    multivariate: bool = True
+    group: bool = True
+    constant_liar: bool = True
+
+
+# What `hydra/sweeper/sampler` may be, on top of the stock sweeper's own options.
+SAMPLERS = {"tpe_joint": JointTPEConf}
+
+
+def register(store: ConfigStore) -> None:
+    """Let Hydra know our options of the group."""
+    for name, conf in SAMPLERS.items():
+        store.store(group="hydra/sweeper/sampler", name=name, node=conf, provider="inksweep")
+
+
+def build(conf: DictConfig, space: "Space", existing: int, salt: int = 0) -> "BaseSampler":
     """Build the sampler.
 
     Args:
@@ -30,11 +58,14 @@ def build(conf: DictConfig, space: Space, existing: int, salt: int = 0) -> optun
     Raises:
         InputError: the sampler cannot be built like this, or not for this space.
     """
+    import optuna
+    from hydra.utils import instantiate
+
     moved: dict[str, Any] = {}
     if conf.get("seed") is not None and conf.get("_target_") not in SEQUENTIAL:
         moved["seed"] = conf.seed + existing + salt
     with warnings.catch_warnings():
-        # That TPE's `group` may change in later versions of Optuna is no news to whoever runs a sweep.
+        # Optuna warns that TPE's `group` may change in its later versions; a user of ours can do nothing about that.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
             sampler = instantiate(conf, _execution_whitelist_=TRUSTED, **moved)
@@ -48,6 +79,9 @@ def build(conf: DictConfig, space: Space, existing: int, salt: int = 0) -> optun
     return sampler
 
 
-def grid_size(sampler: optuna.samplers.BaseSampler) -> int | None:
-    """Return how many points a grid sampler has; None for the others, who have no end."""
-    return len(sampler._all_grids) if isinstance(sampler, optuna.samplers.GridSampler) else None
+def grid_size(sampler: "BaseSampler") -> int | None:
+    """Return how many points a grid sampler has; None for the others, which never run out of points."""
+    from optuna.samplers import GridSampler
+
+    # Optuna has no public name for the number; without it a grid would run to `n_trials`, repeating points.
+    return len(sampler._all_grids) if isinstance(sampler, GridSampler) else None

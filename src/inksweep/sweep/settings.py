@@ -1,4 +1,4 @@
-"""The keys of `hydra.sweeper`, their meaning and limits, and the groups `hydra/sweeper/sampler` and `.../pruner`.
+"""The keys of `hydra.sweeper`, their meaning and limits.
 
 Every start of every Hydra app in this environment imports this module: no torch, no Optuna here.
 """
@@ -11,19 +11,12 @@ from pathlib import PurePath
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf, TPESamplerConfig
+from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from inksweep.errors import need
-from inksweep.sweep.pruners import (
-    AshaPrunerConf,
-    HyperbandPrunerConf,
-    MedianPrunerConf,
-    NoPrunerConf,
-    PatientPrunerConf,
-    PercentilePrunerConf,
-    PrunerConf,
-)
+from inksweep.sweep import pruners, samplers
+from inksweep.sweep.pruners import NoPrunerConf, PrunerConf
 
 
 def _need(good: bool, key: str, value: object, allowed: str) -> None:
@@ -47,15 +40,6 @@ class TargetConf:
         _need(math.isfinite(self.value), "target.value", self.value, "a finite number")
         is_fraction = self.metric in ("val/accuracy", "test/accuracy")
         _need(not is_fraction or 0 <= self.value < 1, "target.value", self.value, "at least 0 and below 1: 0.9 is 90%")
-
-
-@dataclass
-class JointTPEConf(TPESamplerConfig):
-    """TPE that samples parameters together, and apart for each branch of a conditional space (Optuna's defaults)."""
-
-    multivariate: bool = True
-    group: bool = True
-    constant_liar: bool = True
 
 
 # What to do if the study began as another search. `continue`: go on, and let it be this one from now on.
@@ -254,13 +238,5 @@ OmegaConf.register_resolver("inksweep.study_folder", _study_folder, replace=True
 store = ConfigStore.instance()
 store.store(group="hydra/output", name="inksweep_study", node=STUDY_OUTPUT, package="hydra", provider="inksweep")
 store.store(group="hydra/sweeper", name="inksweep", node=InksweepSweeperConf, provider="inksweep")
-store.store(group="hydra/sweeper/sampler", name="tpe_joint", node=JointTPEConf, provider="inksweep")
-for name, pruner in {
-    "none": NoPrunerConf,
-    "median": MedianPrunerConf,
-    "percentile": PercentilePrunerConf,
-    "asha": AshaPrunerConf,
-    "hyperband": HyperbandPrunerConf,
-    "patient": PatientPrunerConf,
-}.items():
-    store.store(group="hydra/sweeper/pruner", name=name, node=pruner, provider="inksweep")
+pruners.register(store)
+samplers.register(store)

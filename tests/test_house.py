@@ -32,10 +32,10 @@ SWEEP = {
     "job": {"pruners", "settings", "study"},
     # The sweep's process: slots hand out jobs; the engine asks and tells, and knows slots by their protocol only.
     "slots": {"job", "space", "study"},
-    "outcomes": {"job", "stopping"},
+    "outcomes": {"job", "stopping", "study"},
     "engine": {"job", "outcomes", "slots/slots", "stopping", "study"},
     "progress": {"engine", "stopping", "study"},
-    "supervise": {"engine", "job", "progress"},
+    "supervise": {"engine", "job", "progress", "stopping"},
     "winner": {"engine", "progress", "settings", "slots", "space", "stopping", "study", "supervise"},
     "afterwards": {"study", "winner"},
     "dry_run": {"job", "progress", "samplers", "settings", "slots", "space", "study", "winner"},

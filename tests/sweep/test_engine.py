@@ -15,7 +15,7 @@ from inksweep.sweep.job.job import Done, TooLong, WorkerDied
 from inksweep.sweep.outcomes import outcome
 from inksweep.sweep.progress.summary import Report
 from inksweep.sweep.space.declare import declare
-from inksweep.sweep.stopping import Rules, Target, say_why
+from inksweep.sweep.stopping import Reason, Rules, Target, say_why
 from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, REPEATS, RETRIED, STOP, STOPPED
 from inksweep.sweep.study.owner import Owner
@@ -235,7 +235,7 @@ def test_a_target_that_was_not_reached_is_said_with_what_goes_on(sweep, caplog):
     caplog.clear()
     loop = engine(sweep, FakeSlots([0.9], act=measuring(0.95)), n_trials=9, target=Target("test/accuracy", 0.90))
     say_why(loop.study, loop.rules, loop.run())
-    say_why(loop.study, Rules(1, 0), "n_trials")  # no target, nothing to reach
+    say_why(loop.study, Rules(1, 0), Reason.N_TRIALS)  # no target, nothing to reach
     assert "not reached" not in caplog.text
 
 
@@ -291,7 +291,7 @@ def test_an_interrupted_trial_is_repeated_by_the_next_start(sweep):
     loop = engine(sweep, first)
     with pytest.raises(KeyboardInterrupt):
         loop.run()
-    loop.abandon("interrupted")
+    loop.abandon(Reason.INTERRUPTED)
     assert first.closed
     second = FakeSlots([0.2, 0.3])
     loop = engine(sweep, second)
@@ -394,8 +394,8 @@ def test_running_trials_are_told_to_stop_at_the_target_and_are_pruned(sweep):
 
 def test_an_interrupt_lets_running_trials_end_and_the_next_start_repeats_them(sweep):
     def act(study, number):
-        loop.stop("interrupted")
-        loop._tell_running_to_stop("interrupted")
+        loop.stop(Reason.INTERRUPTED)
+        loop._tell_running_to_stop(Reason.INTERRUPTED)
         note(STOPPED, "interrupted")(study, number)
 
     first = FakeSlots([0.5], act=act)
@@ -411,7 +411,7 @@ def test_an_interrupt_lets_running_trials_end_and_the_next_start_repeats_them(sw
 
 
 def test_a_full_result_that_came_after_the_stop_is_kept(sweep):
-    loop = engine(sweep, FakeSlots([0.5], act=lambda *_: loop.stop("interrupted")))
+    loop = engine(sweep, FakeSlots([0.5], act=lambda *_: loop.stop(Reason.INTERRUPTED)))
     assert loop.run() == "interrupted"
     assert states(loop) == ["COMPLETE"]
 

@@ -13,18 +13,17 @@ from typing import Protocol
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from inksweep.errors import InputError, nearest
+from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.runs.result import leave_result
 from inksweep.sweep.job.job import Done, Job, TooLong, WorkerDied
 from inksweep.sweep.outcomes import Outcome, outcome
 from inksweep.sweep.slots.slots import Slots
-from inksweep.sweep.stopping import Rules, Target
+from inksweep.sweep.stopping import Fate, Reason, Rules, Standing, rule_that_holds
 from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
 from inksweep.sweep.study.owner import Owner
 from inksweep.sweep.study.repair import end, repair, repeat
-from inksweep.sweep.study.trials import measured
 
 # How long the loop waits for a trial before it looks at everything else.
 LOOK_AROUND_S = 0.5
@@ -78,17 +77,17 @@ class Engine:
         self.ledger, self.study = ledger, ledger.study
         self.space, self.slots, self.sweep, self.rules = space, slots, sweep, rules
         self.owner, self.on_tell, self.on_look, self.alone = owner, on_tell, on_look, alone
-        self.stop_reason: str | None = None
+        self.stop_reason: Reason | None = None
         self.running: dict[int, Running] = {}
         self._started = time.monotonic()
         self._failures: list[Exception] = []
         self._told = 0
 
-    def run(self) -> str:
+    def run(self) -> Reason:
         """Ask, run and tell until a stop rule holds and nothing of ours runs any more.
 
         Returns:
-            The stop reason: `target`, `n_trials`, `timeout`, `failures`, or what `stop` was given.
+            The reason of the rule that held, or what `stop` was given.
 
         Raises:
             InputError: the first trial of this start cannot run because of what the user gave. For a later one that is
@@ -100,25 +99,26 @@ class Engine:
             if self.stop_reason is None:
                 self._fill()
             else:
-                self._tell_running_to_stop(self.stop_reason)
+                if self.stop_reason.stop.running is not Fate.RUNS_ON:
+                    self._tell_running_to_stop(self.stop_reason)
                 if not self.running:
                     break
             if (self.running or not self.alone) and (done := self.slots.wait(LOOK_AROUND_S)) is not None:
                 self._tell(done)
             self._look_around()
-        if self.stop_reason == "failures":
+        if self.stop_reason is Reason.FAILURES:
             raise self._failures[-1]
         return self.stop_reason
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: Reason) -> None:
         """Begin no more trials and let running ones end at their next report; a signal handler may call this."""
         self.stop_reason = self.stop_reason or reason
 
-    def abandon(self, reason: str) -> None:
+    def abandon(self, reason: Reason) -> None:
         """End what runs now; those trials do not count and are repeated by the next start."""
         self.slots.close()
         for running in self.running.values():
-            end(self.study, self._frozen(running.trial), TrialState.FAIL, {LOST: True, REASON: reason})
+            end(self.study, self._frozen(running.trial), TrialState.FAIL, {LOST: True, REASON: reason.value})
         self.running.clear()
 
     def _fill(self) -> None:
@@ -231,39 +231,17 @@ class Engine:
             repair(self.study, self.owner.orphans(), alone=False)
         self.on_look()
 
-    def _tell_running_to_stop(self, reason: str) -> None:
+    def _tell_running_to_stop(self, reason: Reason) -> None:
         for running in self.running.values():
-            if not running.told_to_stop and reason != "n_trials":
+            if not running.told_to_stop:
                 running.told_to_stop = True
                 with suppress(UpdateFinishedTrialError):  # another process thought us dead
-                    running.trial.set_user_attr(STOP, reason)
+                    running.trial.set_user_attr(STOP, reason.value)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         return self.study._storage.get_trial(trial._trial_id)
 
-    def _rule_that_holds(self) -> str | None:
+    def _rule_that_holds(self) -> Reason | None:
         self.ledger.look()
-        if self._target_reached():
-            return "target"
-        if len(self._failures) > self.rules.max_failures:
-            return "failures"
-        if time.monotonic() - self._started > self.rules.timeout_s:
-            return "timeout"
-        return "n_trials" if self.ledger.finished >= self.rules.n_trials else None
-
-    def _target_reached(self) -> bool:
-        best, target = self.ledger.best, self.rules.target
-        return best is not None and target is not None and target.is_reached_by(self._targeted(best, target))
-
-    def _targeted(self, best: FrozenTrial, target: Target) -> float:
-        if target.metric is None:
-            assert best.values is not None
-            return float(best.values[0])
-        known = measured(best)
-        if target.metric not in known:
-            path = self.sweep.trial(best.number).result
-            raise InputError(
-                f"hydra.sweeper.target.metric={target.metric}: {path} does not have it"
-                f"{nearest(target.metric, known)}; hydra.sweeper.target=null does without"
-            )
-        return known[target.metric]
+        seconds = time.monotonic() - self._started
+        return rule_that_holds(Standing(self.rules, self.ledger, self.sweep, len(self._failures), seconds))

@@ -7,7 +7,8 @@ from optuna.trial import TrialState
 
 from inksweep.errors import InputError
 from inksweep.sweep.job.job import Done, TooLong, WorkerDied
-from inksweep.sweep.stopping import REPEAT_AFTER
+from inksweep.sweep.stopping import Fate, Reason
+from inksweep.sweep.study.notes import ENDED_WITH_SWEEP
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Ou
     if stopped == "trial_timeout":
         error = TooLong(f"trial {done.number} took longer than hydra.sweeper.trial_timeout_s")
         return Outcome(TrialState.FAIL, reason="timeout", error=error)
-    if stopped in REPEAT_AFTER:
-        return Outcome(TrialState.FAIL, reason=stopped, lost=True)
     if stopped is not None:
-        return Outcome(TrialState.PRUNED, reason="stopped")
+        ending = Reason.stored_as(stopped)
+        if ending is not None and ending.stop.running is Fate.REPEATED:
+            return Outcome(TrialState.FAIL, reason=stopped, lost=True)
+        return Outcome(TrialState.PRUNED, reason=ENDED_WITH_SWEEP)
     try:
         values = [float(value) for value in (done.value if n_objectives > 1 else [done.value])]
         if len(values) != n_objectives:

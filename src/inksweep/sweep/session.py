@@ -28,7 +28,7 @@ from inksweep.sweep.settings import InksweepSweeperConf
 from inksweep.sweep.slots import hydra_launchers
 from inksweep.sweep.space.declare import declare
 from inksweep.sweep.space.space import Space
-from inksweep.sweep.stopping import AFTER, Rules, rules, say_why
+from inksweep.sweep.stopping import Reason, Rules, rules, say_why
 from inksweep.sweep.study import fingerprint, first_points, storage
 from inksweep.sweep.study.fingerprint import check_space
 from inksweep.sweep.study.ledger import Ledger
@@ -127,11 +127,12 @@ def _train(
     has_final = False
     try:
         supervise.run(engine, report, visible=visible)
-        has_final = engine.stop_reason in AFTER and report.ledger.best is not None and final is not None
+        follows = engine.stop_reason is not None and engine.stop_reason.stop.has_final_stage
+        has_final = follows and report.ledger.best is not None and final is not None
     finally:
-        say_why(engine.study, engine.rules, engine.stop_reason or "error")
+        say_why(engine.study, engine.rules, engine.stop_reason or Reason.ERROR)
         if not has_final:
-            if final is not None and engine.stop_reason == "timeout":
+            if final is not None and engine.stop_reason is Reason.TIMEOUT:
                 log.info("the final stage comes when the search is done; the same command goes on")
             saving.announce(None)
     if has_final and final is not None:

@@ -199,6 +199,12 @@ class InksweepSweeperConf(OptunaSweeperConf):
         known = bool(self.directions) and all(name in Direction.__members__ for name in self.directions)
         _need(known, "direction", self.direction, "minimize or maximize, or a list of these")
 
+    def failures_allowed(self, trials: int) -> int:
+        """Return how many of `trials` may fail in one start of the sweep."""
+        if self.max_failures is not None:
+            return self.max_failures
+        return math.floor(self.max_failure_rate * trials + 1e-9)  # 0.1 of 30 is 3, whatever floating point makes of it
+
     @property
     def directions(self) -> list[str]:
         """`minimize` or `maximize` for each objective, in whichever of the stock sweeper's forms they were given."""

@@ -1,32 +1,27 @@
-"""When a sweep ends, and why it did."""
+"""When a sweep ends, and why it did: one table of stop reasons, each with its rule, its sentences and what follows.
+
+The engine, the screen, the log and the report ask a member of `Reason`; none of them has words or rules of its own.
+"""
 
 import logging
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from enum import Enum, StrEnum, auto
+from typing import Any, Self
 
 from hydra_plugins.hydra_optuna_sweeper.config import Direction
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
+from inksweep.errors import InputError, nearest
+from inksweep.paths import SweepDir
 from inksweep.sweep.settings import InksweepSweeperConf
+from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.notes import STOP_RULES
+from inksweep.sweep.study.trials import measured
 
 log = logging.getLogger(__name__)
-
-
-# Stop reasons after which an unfinished trial is repeated by the next start; after the others it is not needed.
-REPEAT_AFTER = ("interrupted", "timeout", "failures")
-
-
-# How a search may end that has a final stage.
-AFTER = ("target", "n_trials")
-
-
-STOPPING = {
-    "interrupted": "interrupted: running trials end at their next report; Ctrl-C again ends them now",
-    "target": "the target is reached: running trials end at their next report",
-    "timeout": "the time is over: running trials end at their next report",
-    "failures": "too many trials failed: running ones end at their next report",
-}
 
 
 @dataclass(frozen=True)
@@ -72,19 +67,23 @@ class Rules:
     retry: int = 1
     reuse_results: bool = True
 
+    @property
+    def may_end_before(self) -> bool:
+        """Whether what the trials come to may end the search before all of them are done."""
+        return self.target is not None
+
 
 def rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool) -> Rules:
     """Return the rules that the settings of a sweep stand for."""
     n_trials = min(conf.n_trials, grid_size or conf.n_trials)
-    rate = math.floor(conf.max_failure_rate * n_trials + 1e-9)
     return Rules(
-        n_trials,
-        rate if conf.max_failures is None else conf.max_failures,
-        _target(conf),
-        conf.timeout_s or math.inf,
-        conf.trial_timeout_s or math.inf,
-        conf.retry,
-        reuse_results,
+        n_trials=n_trials,
+        max_failures=conf.failures_allowed(n_trials),
+        target=_target(conf),
+        timeout_s=conf.timeout_s or math.inf,
+        trial_timeout_s=conf.trial_timeout_s or math.inf,
+        retry=conf.retry,
+        reuse_results=reuse_results,
     )
 
 
@@ -98,38 +97,238 @@ def _target(conf: InksweepSweeperConf) -> Target | None:
     return Target(conf.target.metric, conf.target.value, maximize)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a sweep stands, as far as rules look at it.
+
+    Args:
+        rules: of this start.
+        ledger: of the study, up to date.
+        sweep: where trials leave their files.
+        failures: how many trials have failed in this start.
+        seconds: since this start began.
+    """
+
+    rules: Rules
+    ledger: Ledger
+    sweep: SweepDir
+    failures: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the report's sentence on why a sweep ended is made of.
+
+    Args:
+        done: how many trials are done, such as `7 of 20`.
+        n_trials: how many it was to have; None: not known.
+        sweeper: the keys of `hydra.sweeper` as sweep.yaml holds them.
+        reached: what the best trial has of the target's metric, and the target.
+        missed: a sentence with the same for a target that was not reached; empty without a target.
+    """
+
+    done: str
+    n_trials: int | None
+    sweeper: Mapping[str, Any]
+    reached: str
+    missed: str
+
+
+class Fate(Enum):
+    """What becomes of the trials that run when a search ends."""
+
+    # They run to their end.
+    RUNS_ON = auto()
+    # They end at their next report and are recorded as PRUNED, with the reason `stopped`: nobody needs them any more.
+    PRUNED = auto()
+    # They end at their next report and are recorded as FAIL; the next start repeats them.
+    REPEATED = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """All that a stop reason means; no field has a default, so that none is forgotten.
+
+    Args:
+        holds: the rule: whether the search ends now; None: no rule, but something that happens to the sweep.
+        line: for the log, after `sweep NAME ends: `.
+        screen: while running trials end; None where they run on.
+        report: the report's sentence.
+        running: what becomes of the trials that run.
+        has_final_stage: whether the final stage follows, if one is asked for.
+        raise_this: what to give for more trials, if the target was not reached; None: there is no such setting.
+    """
+
+    holds: Callable[[Standing], bool] | None
+    line: Callable[[Rules], str]
+    screen: str | None
+    report: Callable[[Account], str]
+    running: Fate
+    has_final_stage: bool
+    raise_this: Callable[[Rules], str] | None
+
+
+def _target_is_reached(now: Standing) -> bool:
+    best, target = now.ledger.best, now.rules.target
+    return best is not None and target is not None and target.is_reached_by(_targeted(best, target, now.sweep))
+
+
+def _targeted(best: FrozenTrial, target: Target, sweep: SweepDir) -> float:
+    """Return what the best trial has of the target's metric.
+
+    Raises:
+        InputError: it has not measured it.
+    """
+    if target.metric is None:
+        assert best.values is not None
+        return float(best.values[0])
+    metrics = measured(best)
+    if target.metric not in metrics:
+        raise InputError(
+            f"hydra.sweeper.target.metric={target.metric}: {sweep.trial(best.number).result} does not have it"
+            f"{nearest(target.metric, metrics)}; hydra.sweeper.target=null does without"
+        )
+    return metrics[target.metric]
+
+
+class Reason(StrEnum):
+    """Why a search ended: THE TABLE. Of several rules that hold, the first one here is the reason.
+
+    The values are what summary.json and the notes of trials hold.
+    """
+
+    stop: Stop
+
+    def __new__(cls, word: str, stop: Stop) -> Self:
+        """Return the member that is stored as `word`."""
+        reason = str.__new__(cls, word)
+        reason._value_, reason.stop = word, stop
+        return reason
+
+    TARGET = (
+        "target",
+        Stop(
+            holds=_target_is_reached,
+            line=lambda rules: f"the target is reached: {rules.target} of the best trial",
+            screen="the target is reached: running trials end at their next report",
+            report=lambda account: f"It stopped because its best trial reached the target: {account.reached}.",
+            running=Fate.PRUNED,
+            has_final_stage=True,
+            raise_this=None,
+        ),
+    )
+    FAILURES = (
+        "failures",
+        Stop(
+            holds=lambda now: now.failures > now.rules.max_failures,
+            line=lambda rules: (
+                f"more than {rules.max_failures} trials failed (hydra.sweeper.max_failure_rate, max_failures)"
+            ),
+            screen="too many trials failed: running ones end at their next report",
+            report=lambda account: (
+                f"It gave up because too many trials failed, with {account.done} trials done; the reasons stand below."
+            ),
+            running=Fate.REPEATED,
+            has_final_stage=False,
+            raise_this=None,
+        ),
+    )
+    TIMEOUT = (
+        "timeout",
+        Stop(
+            holds=lambda now: now.seconds > now.rules.timeout_s,
+            line=lambda rules: f"{rules.timeout_s:g} s are over (hydra.sweeper.timeout_s); the same command goes on",
+            screen="the time is over: running trials end at their next report",
+            report=lambda account: (
+                f"It stopped because its time was over ({account.sweeper.get('timeout_s')} s), "
+                f"with {account.done} trials done; the same command goes on."
+            ),
+            running=Fate.REPEATED,
+            has_final_stage=False,
+            raise_this=None,
+        ),
+    )
+    N_TRIALS = (
+        "n_trials",
+        Stop(
+            holds=lambda now: now.ledger.finished >= now.rules.n_trials,
+            line=lambda rules: f"all {rules.n_trials} trials are done",
+            screen=None,
+            report=lambda account: f"It ended because all {account.n_trials} trials are done. {account.missed}",
+            running=Fate.RUNS_ON,
+            has_final_stage=True,
+            raise_this=lambda rules: f"hydra.sweeper.n_trials={2 * rules.n_trials}",
+        ),
+    )
+    INTERRUPTED = (
+        "interrupted",
+        Stop(
+            holds=None,
+            line=lambda rules: "interrupted; the same command with the same study name goes on",
+            screen="interrupted: running trials end at their next report; Ctrl-C again ends them now",
+            report=lambda account: (
+                f"It was interrupted with {account.done} trials done; the same command goes on where it was."
+            ),
+            running=Fate.REPEATED,
+            has_final_stage=False,
+            raise_this=None,
+        ),
+    )
+    ERROR = (
+        "error",
+        Stop(
+            holds=None,
+            line=lambda rules: "it could not go on",
+            screen=None,
+            report=lambda account: (
+                f"It stopped because of an error, with {account.done} trials done; its log says which."
+            ),
+            running=Fate.REPEATED,
+            has_final_stage=False,
+            raise_this=None,
+        ),
+    )
+
+    @classmethod
+    def stored_as(cls, word: object) -> Self | None:
+        """Return the reason that a file or a note calls `word`; None: it is no stop reason."""
+        return next((reason for reason in cls if reason.value == word), None)
+
+
+def rule_that_holds(now: Standing) -> Reason | None:
+    """Return why the search ends now; None: it goes on.
+
+    Raises:
+        InputError: the best trial does not have the target's metric.
+    """
+    return next((reason for reason in Reason if reason.stop.holds is not None and reason.stop.holds(now)), None)
+
+
+def say_why(study: Study, rules: Rules, reason: Reason) -> None:
+    """Log why the search ended; and, if its target was not reached, what goes on with it."""
+    log.info("sweep %s ends: %s", study.study_name, reason.stop.line(rules))
+    if reason.stop.raise_this is not None and rules.target is not None:
+        log.warning(
+            "the target is not reached: no trial that was the best had %s; %s goes on",
+            rules.target,
+            reason.stop.raise_this(rules),
+        )
+
+
 def remember_stop_rule(study: Study, target: Target) -> None:
     """Note in a study that this rule has looked at it: a later start may have another one, or none."""
     had, rule = study.user_attrs.get(STOP_RULES, []), asdict(target)
     if rule not in had[-1:]:
-        study.set_user_attr(STOP_RULES, [*(one for one in had if one != rule), rule])
+        study.set_user_attr(STOP_RULES, [*(earlier for earlier in had if earlier != rule), rule])
 
 
 def stop_rule(study: Study, target: Target | None, objective: str | None) -> Target | None:
-    """Return the stop rule to tell of, of those that the study has had; `target` is the present one.
+    """Return the target that a winner's card tells of, of those that the study has had; `target` is the present one.
 
-    The last one. But one that looked at something else than the objective, by which the search ranks anyway, goes
-    before one that did not: what it saw has made that metric of the winner look better than it is.
+    It is the last one that looked at something else than the objective: that metric of the winner then looks better
+    than it is. A target on the objective, by which the search ranks anyway, is told of only if there was no other.
     """
-    rules = [Target(**rule) for rule in study.user_attrs.get(STOP_RULES, [])] + ([] if target is None else [target])
-    others = [rule for rule in rules if rule.metric not in (None, objective)]
-    return next(reversed(others or rules), None)
-
-
-def say_why(study: Study, rules: Rules, reason: str) -> None:
-    """Say why the search ended."""
-    why = {
-        "target": f"the target is reached: {rules.target} of the best trial",
-        "n_trials": f"all {rules.n_trials} trials are done",
-        "timeout": f"{rules.timeout_s:g} s are over (hydra.sweeper.timeout_s); the same command goes on",
-        "failures": f"more than {rules.max_failures} trials failed (hydra.sweeper.max_failure_rate, max_failures)",
-        "interrupted": "interrupted; the same command with the same study name goes on",
-        "error": "it could not go on",
-    }
-    log.info("sweep %s ends: %s", study.study_name, why[reason])
-    if reason == "n_trials" and rules.target is not None:
-        log.warning(
-            "the target is not reached: no trial that was the best had %s; hydra.sweeper.n_trials=%d goes on",
-            rules.target,
-            2 * rules.n_trials,
-        )
+    had = [Target(**rule) for rule in study.user_attrs.get(STOP_RULES, [])] + ([] if target is None else [target])
+    others = [rule for rule in had if rule.metric not in (None, objective)]
+    return next(reversed(others or had), None)

@@ -12,6 +12,7 @@ from inksweep.sweep.job.job import EndNow
 from inksweep.sweep.progress.screen import Screen
 from inksweep.sweep.progress.summary import Report
 from inksweep.sweep.progress.view import Overview
+from inksweep.sweep.stopping import Reason
 
 
 def run(engine: Engine, report: Report, visible: bool) -> None:
@@ -25,8 +26,8 @@ def run(engine: Engine, report: Report, visible: bool) -> None:
         if interrupted:
             sys.exit(128 + interrupted[0])
     finally:
-        engine.abandon(engine.stop_reason or "error")
-        report.write(engine.stop_reason or "error")
+        engine.abandon(engine.stop_reason or Reason.ERROR)
+        report.write(engine.stop_reason or Reason.ERROR)
 
 
 @contextmanager
@@ -42,8 +43,8 @@ def _interruptible(engine: Engine) -> Iterator[list[int]]:
         came.append(number)
         if len(came) > 1:
             raise EndNow(128 + number)
-        engine.stop("interrupted")
-        watcher.stop_here = "interrupted"
+        engine.stop(Reason.INTERRUPTED)
+        watcher.stop_here = Reason.INTERRUPTED.value
 
     if threading.current_thread() is not threading.main_thread():  # others may set no handler
         yield came

@@ -30,7 +30,7 @@ def test_numbers_of_the_study_are_the_numbers_of_the_report(tmp_path):
     made.trial(0.97, params={"x": 0.3}, space=X, metrics={"test/accuracy": 0.985}, begin=12, end=20)
     made.prune(begin=20, end=25, reports=[0.5, 0.6])
     made.prune("diverged", begin=25, end=26)
-    made.prune("interrupted", begin=26, end=27)
+    made.prune("stopped", begin=26, end=27)
     made.fail("ValueError: no", begin=27, end=30)
     made.trial(None, TrialState.FAIL, begin=30, end=31, **{LOST: True, "inksweep:reason": "interrupted"})
     made.trial(0.95, begin=31, end=31, owner=None, **{COPIES: 0})

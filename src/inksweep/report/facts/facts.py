@@ -30,6 +30,7 @@ from inksweep.report.facts.trials import (
 )
 from inksweep.report.facts.winner import Winner
 from inksweep.runs import reader
+from inksweep.sweep.stopping import Account, Reason
 from inksweep.sweep.study import reader as reader_module
 from inksweep.sweep.study.notes import FINAL
 from inksweep.sweep.study.trials import counts, front, order
@@ -61,7 +62,7 @@ class Facts:
     name: str
     # RUNNING, ENDED or KILLED.
     status: str
-    # As in summary.json: target, n_trials, ...; None: it runs, or was killed.
+    # As in summary.json: the value of a Reason; None: it runs, or was killed.
     stop_reason: str | None
     objectives: list[Quantity]
     maximize: list[bool]
@@ -244,19 +245,13 @@ def _sentence(facts: Facts) -> str:
         return (
             f"It is running: {of} trials are done, {now} {'runs' if now == 1 else 'run'} now. {_missed(facts)}".strip()
         )
-    sweeper = facts.settings["sweeper"]
     if facts.status == KILLED:
         return f"Its process ended without a word: {of} trials are done. The same command goes on where it was."
-    why = {
-        "target": f"It stopped because its best trial reached the target: {_reached(facts)}.",
-        "n_trials": f"It ended because all {facts.n_trials} trials are done. {_missed(facts)}",
-        "timeout": f"It stopped because its time was over ({sweeper.get('timeout_s')} s), with {of} trials done; the "
-        "same command goes on.",
-        "failures": f"It gave up because too many trials failed, with {of} trials done; the reasons stand below.",
-        "interrupted": f"It was interrupted with {of} trials done; the same command goes on where it was.",
-        "error": f"It stopped because of an error, with {of} trials done; its log says which.",
-    }
-    return why.get(str(facts.stop_reason), f"It ended ({facts.stop_reason}).").strip()
+    reason = Reason.stored_as(facts.stop_reason)
+    if reason is None:
+        return f"It ended ({facts.stop_reason})."
+    account = Account(of, facts.n_trials, facts.settings["sweeper"], _reached(facts), _missed(facts))
+    return reason.stop.report(account).strip()
 
 
 def _reached(facts: Facts) -> str:

@@ -13,7 +13,19 @@ from inksweep.errors import InputError
 from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import metrics as metrics_module
 from inksweep.runs.result import result
-from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, ORIGIN, OWNER, REASON, REPEATS, RETRIED, SURPLUS
+from inksweep.sweep.study.notes import (
+    ATTEMPT,
+    COPIES,
+    ENDED_WITH_SWEEP,
+    LOST,
+    METRICS,
+    ORIGIN,
+    OWNER,
+    REASON,
+    REPEATS,
+    RETRIED,
+    SURPLUS,
+)
 from inksweep.sweep.study.trials import counts
 
 # What may have become of a trial, in the order in which legends show it.
@@ -28,8 +40,6 @@ STATES = {
     "running": "running",
     "waiting": "waiting",
 }
-# The reasons of a trial that the sweep ended, not the pruner.
-ENDINGS = ("target", "timeout", "failures", "interrupted", "stopped", "error", "n_trials")
 
 
 @dataclass(frozen=True)
@@ -158,7 +168,7 @@ def _state(trial: FrozenTrial) -> str:
         return "lost"
     if trial.state is TrialState.PRUNED:
         reason = trial.user_attrs.get(REASON)
-        return "diverged" if reason == "diverged" else "stopped" if reason in ENDINGS else "pruned"
+        return "diverged" if reason == "diverged" else "stopped" if reason == ENDED_WITH_SWEEP else "pruned"
     return {TrialState.FAIL: "failed"}.get(trial.state, trial.state.name.lower())
 
 

@@ -186,8 +186,7 @@ def _can_draw(console: Console) -> bool:
 def _title(view: View) -> Table:
     left = ""
     if view.stopping is None and view.seconds_left is not None:
-        # A target may end it before.
-        about = "under" if view.seconds_left < 60 else "up to" if view.target else "about"
+        about = "under" if view.seconds_left < 60 else "up to" if view.may_end_before else "about"
         left = f", {about} {_roughly(view.seconds_left)} left"
     grid = _grid(Column(ratio=1), Column(justify="right"))
     grid.add_row(Text(_plain(view.study), style="bold"), Text(f"{_clock(view.seconds)}{left}"))

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from inksweep.files import replacing
 from inksweep.paths import SweepDir
 from inksweep.sweep.progress.wording import numbers, parameters, verdict
-from inksweep.sweep.stopping import Target
+from inksweep.sweep.stopping import Reason, Target
 from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.notes import COPIES, OWNER
 from inksweep.sweep.study.trials import front, measured
@@ -35,7 +35,7 @@ class Report:
         self.final_stage: dict[str, Any] | None = None
         self.started = time.monotonic()
         # As last written.
-        self.stop_reason: str | None = None
+        self.stop_reason: Reason | None = None
         self._best: tuple[int, ...] | None = None
 
     def update(self, trial: FrozenTrial, seconds: float) -> None:
@@ -43,7 +43,7 @@ class Report:
         self.write()
         log.info("%s", self.line(trial, seconds))
 
-    def write(self, stop_reason: str | None = None) -> None:
+    def write(self, stop_reason: Reason | None = None) -> None:
         """Write both files; a reader sees the old ones or these."""
         self.ledger.look()
         self.stop_reason = stop_reason
@@ -64,7 +64,7 @@ class Report:
             return {"name": "optuna", "best_params": best[0].params, "best_value": best[0].value}
         return {"name": "optuna", "solutions": [{"params": t.params, "values": t.values} for t in best]}
 
-    def summary(self, stop_reason: str | None) -> dict[str, Any]:
+    def summary(self, stop_reason: Reason | None) -> dict[str, Any]:
         """Return the content of `summary.json`."""
         best = self.ledger.best
         directions = [direction.name.lower() for direction in self.study.directions]

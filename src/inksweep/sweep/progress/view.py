@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial
 from inksweep.sweep.engine import Engine
 from inksweep.sweep.progress.summary import Report
 from inksweep.sweep.progress.wording import numbers, parameters
-from inksweep.sweep.stopping import STOPPING
 from inksweep.sweep.study.notes import TOTAL
 from inksweep.sweep.study.trials import measured
 
@@ -56,6 +55,7 @@ class View:
         best_parameters: its parameters in short.
         target: as text, such as `test/accuracy > 0.99`.
         seconds_left: see `seconds_left`.
+        may_end_before: whether a rule may end the search before all trials are done.
         stopping: why the sweep is ending and what can be done, once it is.
     """
 
@@ -70,6 +70,7 @@ class View:
     best_parameters: str | None
     target: str | None
     seconds_left: float | None
+    may_end_before: bool = False
     stopping: str | None = None
 
 
@@ -103,7 +104,8 @@ class Overview:
             best_parameters=None if best is None else parameters(best),
             target=None if target is None else str(target),
             seconds_left=seconds_left(ledger.durations, running, missing, engine.slots.size),
-            stopping=STOPPING.get(engine.stop_reason or ""),
+            may_end_before=engine.rules.may_end_before,
+            stopping=None if engine.stop_reason is None else engine.stop_reason.stop.screen,
         )
 
     def _running(self, trial: FrozenTrial) -> Running:

@@ -27,6 +27,8 @@ SURPLUS = "inksweep:surplus"
 COPIES = "inksweep:copies"
 # Why a trial did not complete.
 REASON = "inksweep:reason"
+# That reason of a trial which was stopped because the search ended, and which is not repeated.
+ENDED_WITH_SWEEP = "stopped"
 # What a trial measured: name -> number.
 METRICS = "inksweep:metrics"
 # Who runs a trial: {"id": of the process that asked, "host": its machine, "slot": number}.

@@ -19,7 +19,7 @@ from inksweep.sweep.settings import InksweepSweeperConf
 from inksweep.sweep.slots import hydra_launchers
 from inksweep.sweep.space.grammar import written
 from inksweep.sweep.space.space import Space
-from inksweep.sweep.stopping import Rules
+from inksweep.sweep.stopping import Reason, Rules
 from inksweep.sweep.study import fingerprint, storage
 from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.notes import FINAL
@@ -144,7 +144,7 @@ class FinalStage:
                 while self.finals.missing():
                     repair(self.study, owner.orphans(), alone=self.address.exclusive)
                     self.finals.retire()
-                    if self._train(owner) == "timeout" and self.finals.missing():
+                    if self._train(owner) is Reason.TIMEOUT and self.finals.missing():
                         log.info("%g s are over (hydra.sweeper.timeout_s)", self.conf.timeout_s)
                         return False
             state = "ended"
@@ -194,7 +194,7 @@ class FinalStage:
         if missing:
             log.info("final stage: %d trainings are missing -> %s", missing, shown(self.sweep.root))
 
-    def _train(self, owner: Owner) -> str | None:
+    def _train(self, owner: Owner) -> Reason | None:
         """Run one engine until what is missing now has ended; return why it stopped."""
         rules, report = self._rules(), FinalsReport(Ledger(self.study), self.sweep, None)
         slots = hydra_launchers.slots(self.launcher_for(self.config), self.conf.n_jobs, self.serial, self.sweep, owner)
@@ -205,12 +205,10 @@ class FinalStage:
         return engine.stop_reason
 
     def _rules(self) -> Rules:
-        conf, budget = self.conf, self.conf.max_failures
-        if budget is None:
-            budget = math.floor(conf.max_failure_rate * self.finals.total + 1e-9)
+        conf = self.conf
         return Rules(
-            self.finals.size(),
-            budget,
+            n_trials=self.finals.size(),
+            max_failures=conf.failures_allowed(self.finals.total),
             timeout_s=max(0.0, self.ends - time.monotonic()),
             trial_timeout_s=conf.trial_timeout_s or math.inf,
             retry=conf.retry,

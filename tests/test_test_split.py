@@ -32,11 +32,12 @@ READERS = {
     "diff/difference.py": ("checks that stored answers fit the recorded metrics", {"_strange": 1}),
     "diff/text.py": ("a heading of a split", {"_disagreements": 1}),
     "runs/predictions.py": ("names of arrays in a file", {"save": 1, "load": 1}),
-    "report/page/winner_section.py": (
+    "report/plots/winner.py": (
         "shows the winner's number; says that it ranked nothing",
         {MODULE: 1, "_of_search": 1},
     ),
-    "report/page/page.py": ("shows the best's number, and says that it ranked nothing", {"_tiles": 8, "_trials": 1}),
+    "report/page/page.py": ("shows the best's number, and says that it ranked nothing", {"_tiles": 8}),
+    "report/plots/trials.py": ("a column of the table of all trials", {"_table": 1}),
     "report/facts/quantity.py": ("unit of a loss", {MODULE: 1}),
     "digits/run.py": ("measures the weights that were kept, once the training is over", {"_keep": 1}),
     "sweep/settings.py": ("checks that the stop rule's value is a fraction", {"TargetConf.__post_init__": 1}),

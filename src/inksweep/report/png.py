@@ -18,12 +18,11 @@ from inksweep.errors import last_line
 from inksweep.paths import shown as shown_path
 from inksweep.report.facts.branches import shown, varied
 from inksweep.report.facts.facts import Facts
-from inksweep.report.facts.trials import STATES, Trial, measured
+from inksweep.report.facts.trials import STATES, Trial, best_so_far, measured
 from inksweep.report.plots.axis import outside, span
 from inksweep.report.plots.drawing import MOST_LINES
-from inksweep.report.plots.history import best_so_far
+from inksweep.report.plots.importances import importances_worth_showing
 from inksweep.report.plots.looks import INK, LOOKS, SCALE, TARGET, TARGET_METRIC, WINNER
-from inksweep.report.plots.settings import importances_worth_showing
 from inksweep.report.plots.slots import time_unit
 
 log = logging.getLogger(__name__)
@@ -148,7 +147,7 @@ def history(facts: Facts) -> Figure | None:
     ys = [trial.values[0] * quantity.scale for trial in complete]
     values += ys
     axes.plot([trial.number for trial in complete], ys, label="complete", **_marks("complete"))
-    best, last = best_so_far(facts, complete), max(trial.number for trial in facts.trials)
+    best, last = best_so_far(complete, facts.maximize[0]), max(trial.number for trial in facts.trials)
     steps = [trial.values[0] * quantity.scale for trial in best]
     axes.step([*(trial.number for trial in best), last], [*steps, steps[-1]], where="post",
               color=LOOKS["complete"].colour, label="best so far")  # fmt: skip

@@ -14,8 +14,8 @@ from inksweep.report.facts import facts
 from inksweep.report.facts.branches import branches
 from inksweep.report.facts.facts import Target
 from inksweep.report.facts.quantity import quantity
-from inksweep.report.plots.history import best_so_far
-from inksweep.report.plots.settings import importances_of
+from inksweep.report.facts.trials import best_so_far
+from inksweep.report.plots.importances import importances_of
 from inksweep.sweep.study import reader
 from inksweep.sweep.study.notes import COPIES, LOST, METRICS, OWNER, REPEATS, RETRIED
 from tests.report.sweeps import make
@@ -198,19 +198,19 @@ def test_the_best_so_far_only_ever_gets_better(tmp_path):
     for value in (0.5, 0.4, 0.5, 0.7, 0.6):
         made.trial(value)
     found = facts.read(tmp_path)
-    assert [trial.number for trial in best_so_far(found, found.trials)] == [0, 3]
+    assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 3]
     # By number, whichever ended first.
     late = make(tmp_path / "late")
     late.trial(0.5, end=30)
     late.trial(0.4, end=10)
     late.trial(0.6, end=20)
     found = facts.read(tmp_path / "late")
-    assert [trial.number for trial in best_so_far(found, found.trials)] == [0, 2]
+    assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 2]
     down = make(tmp_path / "down", ("minimize",))
     for value in (0.5, 0.4, 0.4, 0.7, 0.3):
         down.trial(value)
     found = facts.read(tmp_path / "down")
-    assert [trial.number for trial in best_so_far(found, found.trials)] == [0, 1, 4]
+    assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 1, 4]
 
 
 def test_branches_are_trials_with_the_same_parameters_named_by_what_leads_into_them(tmp_path):

@@ -21,8 +21,7 @@ pytest.importorskip("plotly")
 from inksweep.report import png
 from inksweep.report.facts import facts
 from inksweep.report.page import page
-from inksweep.report.plots import drawing, history, mistakes, slots
-from inksweep.report.plots import settings as settings_module
+from inksweep.report.plots import curves, drawing, history, importances, mistakes, parts, sections, slots
 from inksweep.sweep.study.notes import LOST
 
 EVIL = "</script><script>alert(1)</script><b>&\"'"
@@ -68,7 +67,7 @@ def rendered(made, **more):
 @pytest.fixture(autouse=True)
 def least(monkeypatch):
     """Weigh parameters in sweeps as small as those here."""
-    monkeypatch.setattr(settings_module, "LEAST_TO_WEIGH", 4)
+    monkeypatch.setattr(importances, "LEAST_TO_WEIGH", 4)
 
 
 def usual(root, trials=14, **more):
@@ -156,6 +155,28 @@ def test_nothing_that_a_user_named_breaks_out_of_the_page(tmp_path):
     assert all('<b>&"' not in json.dumps(plot) for plot in reader.plots.values())
     said = [text for trace in reader.plots["history0"]["data"] for text in trace.get("hovertext", [])]
     assert any(html.escape(EVIL, quote=False) in text for text in said)
+
+
+def test_a_section_is_shown_for_being_in_the_list(tmp_path, monkeypatch):
+    # The template knows kinds of parts only: a new section is a file and a line.
+    made = usual(tmp_path)
+    (tmp_path / "notes").mkdir()
+
+    def section(found):
+        table = parts.Table(
+            "oddities", [parts.Head("which")], [parts.Row([parts.Cell("seven", to=tmp_path / "notes")])]
+        )
+        folded = parts.Folded("more", [parts.Headed("deeper", [parts.Source("x < y"), parts.Command("ls", "it")])])
+        return parts.Section("odd", "Oddities", [parts.Text(["see ", parts.Link(tmp_path / "notes")]), table, folded])
+
+    monkeypatch.setattr(sections, "SECTIONS", [section, lambda found: None])
+    text, reader = rendered(made)
+    assert ("a", {"href": "#odd"}) in reader.tags
+    assert ("section", {"id": "odd"}) in reader.tags
+    assert reader.tags.count(("a", {"href": "notes/"})) == 2
+    inside = " ".join(reader.text.split()).partition("Oddities Oddities")[2]
+    assert inside.startswith(" see notes oddities which seven moredeeperx < y lscopy ")
+    assert "Winner" not in text
 
 
 def test_headings_are_in_order_and_the_page_names_its_language(tmp_path):
@@ -344,7 +365,7 @@ def test_a_large_sweep_has_a_page_that_a_browser_can_hold(tmp_path):
         assert said in reader.text
 
 
-@pytest.mark.parametrize("draw", [lambda found: history.history(found, 0), history.curves, slots.slots])
+@pytest.mark.parametrize("draw", [lambda found: history.history(found, 0), curves.curves, slots.slots])
 def test_in_a_plot_of_very_many_points_little_is_said_of_each(tmp_path, monkeypatch, draw):
     made = usual(tmp_path)
     found = facts.read(tmp_path)
@@ -374,7 +395,7 @@ def test_narrow_bars_are_not_covered_by_their_rims(tmp_path, monkeypatch):
 def test_a_long_curve_keeps_its_ends(tmp_path):
     made = make(tmp_path)
     made.trial(0.5, reports=[step / 1000 for step in range(1000)])
-    plot = history.curves(facts.read(tmp_path))
+    plot = curves.curves(facts.read(tmp_path))
     (line,) = plot.figure.data
     assert (len(line.x), line.x[0], line.x[-2]) == (drawing.MOST_IN_CURVE + 1, 1, 1000)
     assert "at most 100 points" in plot.note
@@ -394,7 +415,7 @@ def test_the_confusion_matrix_has_a_row_for_each_true_class(tmp_path):
 
 
 def test_a_few_trials_do_not_say_what_mattered(tmp_path, monkeypatch):
-    monkeypatch.setattr(settings_module, "LEAST_TO_WEIGH", 15)
+    monkeypatch.setattr(importances, "LEAST_TO_WEIGH", 15)
     made = usual(tmp_path)
     _, reader = rendered(made)
     assert "Only 14 trials are complete, too few to say which parameters mattered: that takes 15." in reader.text

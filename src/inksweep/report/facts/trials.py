@@ -222,3 +222,16 @@ def mend_ends(trials: list[Trial], sweep: SweepDir) -> list[Trial]:
             trial = replace(trial, ended=end, end_is_known=False)
         mended.append(trial)
     return mended
+
+
+def best_so_far(complete: Sequence[Trial], maximize: bool) -> list[Trial]:
+    """Return the trials whose first objective is better than that of all with a smaller number.
+
+    Those need not have ended earlier.
+    """
+    best: list[Trial] = []
+    for trial in complete:
+        if best and (trial.values[0] == best[-1].values[0] or (trial.values[0] > best[-1].values[0]) != maximize):
+            continue
+        best.append(trial)
+    return best

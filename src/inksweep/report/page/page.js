@@ -27,7 +27,7 @@
     details.querySelectorAll("script[data-plot]").forEach(draw);
   }));
   window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details.branch").forEach((details) => { details.open = true; });
+    document.querySelectorAll("details.printed").forEach((details) => { details.open = true; });
     scripts.forEach(draw);
   });
 

@@ -1,1 +1,1 @@
-"""Plots for the page, from facts. `sections.py` is the list of them."""
+"""The sections of the page, from facts: their plots, tables and texts. `sections.py` is the list of them."""

@@ -3,7 +3,6 @@
 import html
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -18,6 +17,7 @@ from inksweep.report.facts.quantity import duration
 from inksweep.report.facts.trials import Trial
 from inksweep.report.plots.axis import outside, span
 from inksweep.report.plots.looks import FONT, GRID, INK
+from inksweep.report.plots.parts import Plot
 
 # Trials for each of which a line of its own is drawn; that are drawn as points in many plots; through which a surface
 # is drawn, which grows with their square.
@@ -28,35 +28,6 @@ MOST_IN_CONTOUR = 100
 MOST_TEXTS = 2000
 # Of a curve with more points, some are left out.
 MOST_IN_CURVE = 100
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One plot, or the sentence that stands in its place."""
-
-    key: str
-    title: str
-    # What is to be seen, and how to read it.
-    note: str
-    figure: go.Figure | None = None
-    why_not: str = ""
-    height: int = 420
-    # Below this width it scrolls in its box, in pixels.
-    least_width: int = 0
-
-
-@dataclass(frozen=True)
-class Section:
-    """Plots under one heading."""
-
-    key: str
-    title: str
-    note: str
-    plots: list[Plot] = field(default_factory=list)
-    # Small ones stand beside each other.
-    small: bool = False
-    # Folded away until asked for.
-    folded: bool = False
 
 
 def guarded(key: str, draw: Callable[..., Plot], *arguments: Any) -> Plot:

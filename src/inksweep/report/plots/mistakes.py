@@ -3,7 +3,8 @@
 import plotly.graph_objects as go
 
 from inksweep.report.facts.facts import Facts
-from inksweep.report.plots.drawing import Plot, escape, style
+from inksweep.report.plots.drawing import escape, style
+from inksweep.report.plots.parts import Plot
 
 
 def confusion(facts: Facts) -> Plot:

@@ -1,20 +1,37 @@
-"""The plots of the page, in their order."""
+"""The sections of the page, in their order. A new one is a file beside this one and a line in this list."""
+
+from collections.abc import Callable
 
 from inksweep.report.facts.facts import Facts
-from inksweep.report.plots.drawing import Section, guarded
-from inksweep.report.plots.history import curves, histories, pareto
-from inksweep.report.plots.settings import importances, settings_sections
-from inksweep.report.plots.slots import slots
+from inksweep.report.plots import (
+    about,
+    curves,
+    failures,
+    history,
+    importances,
+    pareto,
+    settings,
+    slots,
+    trials,
+    winner,
+)
+from inksweep.report.plots.parts import Section
+
+# Each returns its section; None: it has none for such a sweep.
+SECTIONS: tuple[Callable[[Facts], Section | None], ...] = (
+    winner.section,
+    history.section,
+    pareto.section,
+    curves.section,
+    importances.section,
+    settings.section,
+    slots.section,
+    failures.section,
+    trials.section,
+    about.section,
+)
 
 
 def sections(facts: Facts) -> list[Section]:
-    """Draw everything; what cannot be drawn says why."""
-    several = len(facts.objectives) > 1
-    found = [Section("history", "How the search went", "", histories(facts))]
-    if several:
-        found.append(Section("pareto", "Pareto front", "", [guarded("pareto", pareto, facts)]))
-    found.append(Section("curves", "Learning curves", "", [guarded("curves", curves, facts)]))
-    found.append(Section("importances", "What mattered", "", importances(facts)))
-    found += settings_sections(facts)
-    found.append(Section("slots", "Slots over time", "", [guarded("slots", slots, facts)]))
-    return found
+    """Return the sections of a sweep; a plot that cannot be drawn says why."""
+    return [section for make in SECTIONS if (section := make(facts)) is not None]

@@ -1,4 +1,4 @@
-"""Plots of the slots at work, and of the winner's mistakes."""
+"""What each slot ran when, and how long it was idle."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,17 @@ from inksweep.report.facts.facts import Facts
 from inksweep.report.facts.quantity import duration
 from inksweep.report.facts.timeline import Bar
 from inksweep.report.facts.trials import STATES, Trial
-from inksweep.report.plots.drawing import MOST_LINES, Plot, hover, said_in_short, style
+from inksweep.report.plots.drawing import MOST_LINES, guarded, hover, said_in_short, style
 from inksweep.report.plots.looks import INK, LOOKS
+from inksweep.report.plots.parts import Cell, Head, Part, Plot, Plots, Row, Section, Table
+
+
+def section(facts: Facts) -> Section:
+    """Return the section on the slots."""
+    parts: list[Part] = [Plots([guarded("slots", slots, facts)])]
+    if facts.timeline.available:
+        parts.append(_table(facts))
+    return Section("slots", "Slots over time", parts)
 
 
 def slots(facts: Facts) -> Plot:
@@ -87,3 +96,14 @@ def _when(facts: Facts, trial: Trial, texts: int) -> str:
 def time_unit(seconds: float) -> tuple[float, str]:
     """Return a unit in which so many seconds are read well: its length and name."""
     return (1.0, "s") if seconds < 180 else (60.0, "min") if seconds < 3 * 3600 else (3600.0, "h")
+
+
+def _table(facts: Facts) -> Table:
+    line = facts.timeline
+    rows = []
+    for slot in line.available:
+        bars = sum(bar.slot == slot for bar in line.bars)
+        idle = f"{duration(line.idle_s(slot))} ({line.idle(slot):.1%})"
+        rows.append(Row([Cell(slot), Cell(f"{bars}"), Cell(duration(line.busy[slot])), Cell(idle)]))
+    heads = [Head("machine, slot"), Head("trials", "number"), Head("busy", "number"), Head("idle", "number")]
+    return Table("slots, busy and idle", heads, rows)

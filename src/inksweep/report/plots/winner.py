@@ -1,9 +1,6 @@
 """The section on the winner: why it is the one, what it measured, and the final stage if there was one."""
 
-import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from inksweep.paths import SweepDir
 from inksweep.report.facts.branches import shown
@@ -11,7 +8,25 @@ from inksweep.report.facts.facts import Facts
 from inksweep.report.facts.quantity import Quantity, quantity
 from inksweep.report.facts.trials import Trial
 from inksweep.report.facts.winner import Candidate, Final, Interval, Winner
-from inksweep.report.page.tables import Cell, Head, Row, Table, link, listing, trial_cell
+from inksweep.report.plots.drawing import guarded
+from inksweep.report.plots.mistakes import confusion
+from inksweep.report.plots.parts import (
+    Cell,
+    Columns,
+    Command,
+    Head,
+    Headed,
+    Link,
+    Part,
+    Plots,
+    Row,
+    Section,
+    Table,
+    Text,
+    instead,
+    listing,
+    trial_cell,
+)
 
 ACCURACY = "test/accuracy"
 # Of those of a run, what is of interest here.
@@ -22,32 +37,47 @@ TEST_RANKED_NOTHING = (
 )
 
 
-def describe(facts: Facts, place: Path) -> dict[str, Any] | None:
-    """Return what the template says of the winner; None if there is none.
-
-    Args:
-        facts: of the sweep.
-        place: the folder of the page.
-    """
+def section(facts: Facts) -> Section:
+    """Return the section on the winner."""
     winner = facts.winner
     if winner is None:
-        return None
-    final, saved = winner.final, SweepDir(facts.folder).winner
+        return Section("winner", "Winner", [instead("No trial is complete, so there is no winner.")])
+    final = winner.final
     settings = winner.trial.params if final is None else final.settings
-    is_link_needed = final is None and saved.root.is_dir()
-    return {
-        "intro": _of_search(facts, winner.trial) if final is None else _of_final(facts, final),
-        "remark": winner.remark,
-        "whose": "Its" if final is None else "The winner's",
-        "folder": "" if winner.folder is None else os.path.relpath(winner.folder, place),
-        "href": "" if winner.folder is None else link(winner.folder, place),
-        "saved": link(saved.root, place) if is_link_needed else "",
-        "card": f"{link(saved.root, place)}{saved.card.name}" if saved.card.is_file() else "",
-        "measured": listing("what the winner measured", _measured(facts, winner), numbers=True),
-        "settings": listing("settings of the winner", [(name, shown(value)) for name, value in settings.items()]),
-        "commands": winner.commands,
-        "finals": None if final is None or not final.candidates else _finals(facts, final, place),
-    }
+    about: list[Part] = [instead(winner.remark)] if winner.remark else []
+    about += [
+        Text([_of_search(facts, winner.trial) if final is None else _of_final(facts, final), *_where(facts, winner)]),
+        Headed("Measured", [listing("what the winner measured", _measured(facts, winner), numbers=True)]),
+        Headed(
+            "Settings searched",
+            [listing("settings of the winner", [(name, shown(value)) for name, value in settings.items()])],
+        ),
+    ]
+    if winner.commands:
+        commands = [Command(command, "the command that trains it again") for command in winner.commands]
+        about.append(Headed("Train it again", commands))
+    matrix = Headed("Confusion matrix of the winner", [Plots([guarded("confusion", confusion, facts)])])
+    parts: list[Part] = [Columns([about, [matrix]])]
+    if final is not None and final.candidates:
+        parts.append(_finals(facts, final))
+    return Section("winner", "Winner", parts)
+
+
+def _where(facts: Facts, winner: Winner) -> Iterator[str | Link]:
+    """Yield where the winner's files lie."""
+    saved = SweepDir(facts.folder).winner
+    if winner.folder is not None:
+        yield " Its folder: " if winner.final is None else " The winner's folder: "
+        yield Link(winner.folder)
+        yield "."
+    if winner.final is None and saved.root.is_dir():
+        yield " Saved for use: "
+        yield Link(saved.root)
+        yield "."
+    if saved.card.is_file():
+        yield " "
+        yield Link(saved.card, "The model card")
+        yield "."
 
 
 def _measured(facts: Facts, winner: Winner) -> list[tuple[str, str]]:
@@ -130,7 +160,7 @@ def _of_final(facts: Facts, final: Final) -> str:
     return " ".join(said)
 
 
-def _finals(facts: Facts, final: Final, place: Path) -> dict[str, Any]:
+def _finals(facts: Facts, final: Final) -> Headed:
     """Return the final stage: its candidates, the best first."""
     objective, stage = facts.objectives[0], SweepDir(facts.folder).finals.root
     name = objective.label[:1].upper() + objective.label[1:]
@@ -140,15 +170,11 @@ def _finals(facts: Facts, final: Final, place: Path) -> dict[str, Any]:
     )
     if any(one.p is not None for one in final.candidates):
         note += " p: McNemar's test against the first, each picture answered by the majority of the seeds."
-    return {
-        "table": _ranking(facts, final.candidates, place),
-        "note": note,
-        "href": link(stage, place) if stage.is_dir() else "",
-        "folder": os.path.relpath(stage, place),
-    }
+    where: list[str | Link] = [" All of it: ", Link(stage), "."] if stage.is_dir() else []
+    return Headed("The final stage", [Text([note, *where]), _ranking(facts, final.candidates)])
 
 
-def _ranking(facts: Facts, candidates: Sequence[Candidate], place: Path) -> Table:
+def _ranking(facts: Facts, candidates: Sequence[Candidate]) -> Table:
     """Return the candidates as a table, without the columns that say nothing of any."""
     text, trials = facts.objectives[0].text, {trial.number: trial for trial in facts.trials}
 
@@ -156,7 +182,7 @@ def _ranking(facts: Facts, candidates: Sequence[Candidate], place: Path) -> Tabl
         return "-" if not one.seeds else text(one.mean) + (f" ± {text(one.std)}" if one.seeds > 1 else "")
 
     columns = {
-        "trial": [trial_cell(trials[one.trial], place) for one in candidates],
+        "trial": [trial_cell(trials[one.trial]) for one in candidates],
         "in the search": [Cell(text(one.searched)) for one in candidates],
         "mean ± deviation": [Cell(spread(one)) for one in candidates],
         "95 % interval": [Cell("-" if one.interval is None else _range(text, one.interval)) for one in candidates],

@@ -3,12 +3,13 @@
 import bisect
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from inksweep.sweep.study.notes import COPIES, REASON
+from inksweep.sweep.study.notes import COPIES, ENDED_WITH_SWEEP, REASON
 from inksweep.sweep.study.trials import counts, order
 
 STATES = ("complete", "pruned", "fail", "running", "waiting", "lost")
@@ -36,6 +37,10 @@ class Ledger:
         self._counted: list[int] = []
         self._ended: Counter[str] = Counter()
         self._certain: dict[str, FrozenTrial] = {}
+        # When the trials ended that could have been better than those before, sorted; and when each point of the front
+        # was first reached, by its values with less as better.
+        self._tried: list[tuple[datetime, int]] = []
+        self._front: dict[tuple[float, ...], tuple[datetime, int]] = {}
         self.look()
 
     def look(self) -> None:
@@ -53,6 +58,17 @@ class Ledger:
     def finished(self) -> int:
         """How many trials have ended and count."""
         return len(self._counted)
+
+    @property
+    def since_better(self) -> int:
+        """How many trials have ended since the best one, or of several objectives the Pareto front, last changed.
+
+        In the order in which they ended, whoever ran them, so that it is the same for a later start. Complete and
+        pruned ones; not those that failed or that were stopped because a search ended. 0 before the first complete one.
+        """
+        if not self._front:
+            return 0
+        return len(self._tried) - bisect.bisect_right(self._tried, max(self._front.values()))
 
     @property
     def running(self) -> list[FrozenTrial]:
@@ -82,6 +98,8 @@ class Ledger:
         is_complete = trial.state is TrialState.COMPLETE
         if is_complete and (self.best is None or self._order(trial) < self._order(self.best)):
             self.best = trial
+        if is_complete or (trial.state is TrialState.PRUNED and trial.user_attrs.get(REASON) != ENDED_WITH_SWEEP):
+            self._try(trial)
         if COPIES in trial.user_attrs:
             return
         if is_complete or trial.user_attrs.get(REASON) == "diverged":
@@ -89,6 +107,25 @@ class Ledger:
         if trial.duration is not None:
             self.seconds += trial.duration.total_seconds()
             self.durations = [*self.durations[1 - RECENT :], trial.duration.total_seconds()]
+
+    def _try(self, trial: FrozenTrial) -> None:
+        """Note when a trial ended, and what it changes of the front."""
+        assert trial.datetime_complete is not None
+        moment = (trial.datetime_complete, trial.number)
+        bisect.insort(self._tried, moment)
+        if trial.state is not TrialState.COMPLETE:
+            return
+        losses = self._order(trial)[:-1]
+        if any(_is_as_good(point, losses) for point in self._front if point != losses):
+            return
+        # Trials are not read in the order in which they ended.
+        moment = min(moment, self._front.get(losses, moment))
+        self._front = {point: at for point, at in self._front.items() if not _is_as_good(losses, point)}
+        self._front[losses] = moment
+
+
+def _is_as_good(losses: tuple[float, ...], others: tuple[float, ...]) -> bool:
+    return all(loss <= other for loss, other in zip(losses, others, strict=True))
 
 
 def _point(parameters: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from inksweep.sweep.engine import Engine
 from inksweep.sweep.job.job import Done, TooLong, WorkerDied
 from inksweep.sweep.outcomes import outcome
 from inksweep.sweep.progress.summary import Report
+from inksweep.sweep.progress.view import Overview
 from inksweep.sweep.space.declare import declare
 from inksweep.sweep.stopping import Reason, Rules, Target, say_why
 from inksweep.sweep.study.ledger import Ledger
@@ -420,6 +421,67 @@ def test_a_start_ends_after_its_time(sweep):
     loop = engine(sweep, FakeSlots([0.5, 0.6]), n_trials=9, timeout_s=1e-9)
     assert loop.run() == "timeout"
     assert states(loop) == []
+
+
+@pytest.mark.parametrize(
+    ("directions", "script", "jobs"),
+    [
+        (["maximize"], [0.5, 0.4, 0.6, 0.6, 0.5], 5),
+        (["minimize"], [0.5, 0.6, 0.4, 0.4, 0.5], 5),
+        # Diverged ones count, failed ones do not.
+        (["maximize"], [0.5, math.nan, OSError("disk"), 0.4], 4),
+        # Without a complete trial there is nothing to be better than.
+        (["maximize"], [math.nan] * 6, 6),
+        # Of several objectives the front must not change: the third trial does.
+        (["maximize", "minimize"], [[0.5, 10], [0.4, 20], [0.1, 5], [0.4, 20], [0.0, 9]], 5),
+    ],
+)
+def test_it_ends_when_trials_in_a_row_bring_nothing_better(sweep, directions, script, jobs):
+    slots = FakeSlots([*script, 0.1])
+    loop = engine(sweep, slots, n_trials=6, failures=1, directions=directions, patience_trials=2)
+    assert loop.run() == ("n_trials" if jobs == 6 else "patience")
+    assert len(slots.jobs) == jobs
+
+
+def test_patience_is_of_the_study_not_of_a_start(sweep):
+    engine(sweep, FakeSlots([0.5, 0.4]), n_trials=2, patience_trials=3).run()
+    slots = FakeSlots([0.3, 0.2])
+    assert engine(sweep, slots, n_trials=9, patience_trials=3).run() == "patience"
+    assert len(slots.jobs) == 2
+    # The same again runs nothing; a higher number goes on.
+    assert engine(sweep, FakeSlots([]), n_trials=9, patience_trials=3).run() == "patience"
+    assert engine(sweep, FakeSlots([0.1]), n_trials=9, patience_trials=4).run() == "patience"
+
+
+def test_running_trials_end_with_the_patience_and_do_not_count_for_it(sweep):
+    seen = []
+
+    def act(study, number):
+        stop = study.get_trials(deepcopy=False)[number].user_attrs.get(STOP)
+        if stop is not None:
+            seen.append(Overview(loop, report).view().stopping)
+            note(STOPPED, stop)(study, number)
+
+    slots = FakeSlots([0.5, 0.4, 0.3], slots=2, act=act)
+    loop = engine(sweep, slots, n_trials=9, patience_trials=1)
+    report = Report(loop.ledger, sweep, None)
+    assert loop.run() == "patience"
+    assert states(loop) == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert loop.study.trials[2].user_attrs[REASON] == "stopped"
+    assert seen == ["the last trials brought nothing better: running ones end at their next report"]
+    loop.ledger.look()
+    assert loop.ledger.since_better == 1
+
+
+def test_a_missed_target_is_said_with_the_patience_that_goes_on(sweep, caplog):
+    caplog.set_level("INFO")
+    target = Target("test/accuracy", 0.90)
+    slots = FakeSlots([0.5, 0.4, 0.3], act=measuring(0.5, 0.4, 0.3))
+    loop = engine(sweep, slots, n_trials=9, target=target, patience_trials=2)
+    say_why(loop.study, loop.rules, loop.run())
+    assert "2 trials in a row brought nothing better; a higher hydra.sweeper.patience_trials goes on" in caplog.text
+    assert "is not reached: no trial that was the best had test/accuracy > 0.9" in caplog.text
+    assert "hydra.sweeper.patience_trials=4 goes on" in caplog.text
 
 
 def test_a_point_that_is_known_is_told_without_being_run(sweep):

@@ -210,6 +210,7 @@ def test_a_users_error_is_one_line(app, argument, line, trials):
         ("retry", -1),
         ("timeout_s", 0),
         ("trial_timeout_s", -1.0),
+        ("patience_trials", 0),
         ("heartbeat_s", 0),
         ("warm_start_best", 0),
         ("direction", "up"),

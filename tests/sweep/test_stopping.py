@@ -24,6 +24,7 @@ def standing(sweep, *values, rules=RULES, failures=0, seconds=0.0):
         ("failures", Fate.REPEATED, False),
         ("timeout", Fate.REPEATED, False),
         ("n_trials", Fate.RUNS_ON, True),
+        ("patience", Fate.PRUNED, True),
         ("interrupted", Fate.REPEATED, False),
         ("error", Fate.REPEATED, False),
     ],
@@ -65,6 +66,7 @@ def test_the_first_of_several_rules_that_hold_is_the_reason(tmp_path):
     assert rule_that_holds(standing(sweep, 0.1, 0.2, 0.95, seconds=61, failures=2)) is Reason.TARGET
 
 
-def test_only_a_target_makes_the_end_uncertain():
+def test_a_target_and_patience_make_the_end_uncertain():
     assert RULES.may_end_before
+    assert Rules(n_trials=3, patience_trials=2).may_end_before
     assert not Rules(n_trials=3, timeout_s=60).may_end_before

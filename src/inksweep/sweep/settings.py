@@ -148,6 +148,10 @@ class InksweepSweeperConf(OptunaSweeperConf):
     timeout_s: float | None = None
     # Seconds that one trial may take.
     trial_timeout_s: float | None = None
+    # The search ends when so many trials in a row, of the whole study and in the order in which they ended, brought
+    # nothing better: no new best trial or, of several objectives, no change of the Pareto front. Pruned and diverged
+    # trials count, failed ones do not. null: never.
+    patience_trials: int | None = None
     # A point that the study knows already is not run again.
     reuse_results: bool = True
     # Points to try first, each a mapping of parameters to values; what is left out the sampler chooses.
@@ -170,7 +174,7 @@ class InksweepSweeperConf(OptunaSweeperConf):
     when: Any = None
     # Stop once the best trial, by the objective, exceeds this; null: never.
     target: TargetConf | None = field(default_factory=TargetConf)
-    # What is made of the result when the search has ended by its target, its number of trials or its time.
+    # What is made of the result when the search has ended by its target, its number of trials or its patience.
     winner: WinnerConf = field(default_factory=WinnerConf)
 
     def __post_init__(self) -> None:
@@ -188,6 +192,8 @@ class InksweepSweeperConf(OptunaSweeperConf):
         for key in ("timeout_s", "trial_timeout_s"):
             seconds = getattr(self, key)
             _need(seconds is None or 0 < seconds < math.inf, key, seconds, "seconds above 0, or null")
+        patience = self.patience_trials
+        _need(patience is None or patience >= 1, "patience_trials", patience, "at least 1, or null: never")
         _need(0 <= self.max_failure_rate <= 1, "max_failure_rate", self.max_failure_rate, "from 0 to 1")
         _need(self.retry >= 0, "retry", self.retry, "at least 0")
         _need(

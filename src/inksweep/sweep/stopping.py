@@ -54,6 +54,7 @@ class Rules:
         max_failures: how many may fail in one start of the sweep; one more, and it gives up.
         target: None: none.
         timeout_s: of this start.
+        patience_trials: how many in a row, over the whole study, may bring nothing better.
         trial_timeout_s: of one trial.
         retry: how often a trial whose worker died is tried again.
         reuse_results: whether a point that is known already is told without being run.
@@ -63,6 +64,7 @@ class Rules:
     max_failures: int = 0
     target: Target | None = None
     timeout_s: float = math.inf
+    patience_trials: float = math.inf
     trial_timeout_s: float = math.inf
     retry: int = 1
     reuse_results: bool = True
@@ -70,7 +72,7 @@ class Rules:
     @property
     def may_end_before(self) -> bool:
         """Whether what the trials come to may end the search before all of them are done."""
-        return self.target is not None
+        return self.target is not None or self.patience_trials < math.inf
 
 
 def rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool) -> Rules:
@@ -81,6 +83,7 @@ def rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool)
         max_failures=conf.failures_allowed(n_trials),
         target=_target(conf),
         timeout_s=conf.timeout_s or math.inf,
+        patience_trials=conf.patience_trials or math.inf,
         trial_timeout_s=conf.trial_timeout_s or math.inf,
         retry=conf.retry,
         reuse_results=reuse_results,
@@ -259,6 +262,24 @@ class Reason(StrEnum):
             running=Fate.RUNS_ON,
             has_final_stage=True,
             raise_this=lambda rules: f"hydra.sweeper.n_trials={2 * rules.n_trials}",
+        ),
+    )
+    PATIENCE = (
+        "patience",
+        Stop(
+            holds=lambda now: now.ledger.since_better >= now.rules.patience_trials,
+            line=lambda rules: (
+                f"{rules.patience_trials:g} trials in a row brought nothing better; a higher "
+                "hydra.sweeper.patience_trials goes on"
+            ),
+            screen="the last trials brought nothing better: running ones end at their next report",
+            report=lambda account: (
+                f"It ended because {account.sweeper.get('patience_trials')} trials in a row brought nothing better, "
+                f"with {account.done} trials done. {account.missed}"
+            ),
+            running=Fate.PRUNED,
+            has_final_stage=True,
+            raise_this=lambda rules: f"hydra.sweeper.patience_trials={2 * rules.patience_trials:g}",
         ),
     )
     INTERRUPTED = (

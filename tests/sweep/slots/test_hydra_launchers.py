@@ -1,4 +1,4 @@
-"""Hydra's other launchers as slots, each for real: two trials at a time, pruned through the storage."""
+"""Hydra's launchers as slots: what is known of each; and each for real, two trials at a time, pruned by the study."""
 
 import importlib.util
 import json
@@ -10,8 +10,14 @@ import time
 
 import optuna
 import pytest
+from hydra.plugins.launcher import Launcher
+from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from inksweep.paths import SweepDir
+from inksweep.sweep.slots.hydra_launchers import serial_slot, slots
+from inksweep.sweep.slots.slots_launcher import SlotsLauncher
+from inksweep.sweep.slots.via_launch import BlockingSlot, LauncherSlots
 from inksweep.sweep.study.journal import open_journal
 from inksweep.sweep.study.notes import OWNER
 
@@ -111,3 +117,61 @@ def test_ctrl_c_ends_trials_at_their_report_and_the_same_command_goes_on(app, la
     complete = [trial.params for trial in study(app).trials if trial.state is not TrialState.FAIL]
     assert all(params in complete for params in lost)
     assert sum(state in (TrialState.COMPLETE, TrialState.PRUNED) for state in states(app)) == 3
+
+
+@pytest.mark.parametrize(
+    ("target", "values", "choice"),
+    [
+        ("hydra._internal.core_plugins.basic_launcher.BasicLauncher", {}, "basic"),
+        ("hydra_plugins.x.JoblibLauncher", {"n_jobs": 1}, "joblib hydra.launcher.n_jobs=1"),
+        ("hydra_plugins.x.JoblibLauncher", {"n_jobs": -1}, None),
+        ("hydra_plugins.x.RayLauncher", {}, None),
+        ("inksweep.sweep.slots.slots_launcher.SlotsLauncher", {}, None),
+        ("somebody.ElseLauncher", {}, None),
+    ],
+)
+def test_a_launcher_that_runs_jobs_in_the_sweeps_process_has_one_slot(target, values, choice):
+    config = OmegaConf.create({"hydra": {"launcher": {"_target_": target, **values}}})
+    said = serial_slot(config)
+    assert (said is None) == (choice is None)
+    assert said is None or said.startswith(f"1 with hydra/launcher={choice}, which runs one job at a time")
+
+
+def launcher(name, base=Launcher, **attributes):
+    """Return a launcher of a class with this name."""
+    nothing = dict.fromkeys(("setup", "launch"), lambda self, *args, **kwargs: None)
+    built = type(name, (base,), nothing if base is Launcher else {})()
+    config = {"hydra_logging": {"root": {}}, "sweep": {"dir": "night"}, "overrides": {"hydra": []}}
+    built.config = OmegaConf.create({"hydra": config})
+    for key, value in attributes.items():
+        setattr(built, key, value)
+    return built
+
+
+def slots_of(launcher, folder, serial=False):
+    owner = type("Owner", (), {"id": "abc"})()
+    return slots(launcher, 3, serial, SweepDir(folder), owner)
+
+
+def test_a_launcher_that_is_not_in_the_table_gets_threads_and_the_sweeps_folder(tmp_path):
+    built = launcher("ElseLauncher")
+    made = slots_of(built, tmp_path)
+    assert (type(made), made.size) == (LauncherSlots, 3)
+    assert built.config.hydra.sweep.dir == str(tmp_path)
+    assert built.config.hydra.hydra_logging.root is None  # a launch configures no logging
+    assert list(built.config.hydra.overrides.hydra) == [f"hydra.sweep.dir={tmp_path}"]
+
+
+def test_each_launcher_gets_what_it_needs(tmp_path):
+    joblib = launcher("JoblibLauncher", joblib={})
+    assert (type(slots_of(joblib, tmp_path)), joblib.joblib) == (LauncherSlots, {"n_jobs": 3})
+    for name in ("LocalLauncher", "SlurmLauncher"):
+        submitit = launcher(name, params={})
+        slots_of(submitit, tmp_path)
+        assert submitit.params == {"max_num_timeout": 0, "submitit_folder": f"{tmp_path}/.submitit/abc/%j"}
+    assert type(slots_of(launcher("BasicLauncher"), tmp_path, serial=True)) is BlockingSlot
+
+
+def test_a_class_that_extends_a_launcher_is_treated_as_that_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(SlotsLauncher, "pool", lambda self, size: ("pool", size))
+    assert slots_of(launcher("MyLauncher", SlotsLauncher), tmp_path) == ("pool", 3)

@@ -40,12 +40,11 @@ class EndNow(SystemExit):
 
 def outcome_of(returned: JobReturn) -> tuple[Any, Exception | None]:
     """Return the value of a job, or what it raised."""
-    # Not `return_value`: that prints, and raises what we are to return.
+    # Not the public `return_value`: reading it raises what we are to return, and logs it. Without the private name a
+    # failed job would be seen here as an exception, and no longer be told from a fault of ours.
     value = returned._return_value
     if returned.status is JobStatus.COMPLETED:
         return value, None
-    if type(value).__name__ == "UncompletedJobError":  # submitit's own limit
-        return None, TooLong(str(value))
     return None, value if isinstance(value, Exception) else RuntimeError(repr(value))
 
 

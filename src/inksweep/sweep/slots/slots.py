@@ -1,4 +1,7 @@
-"""Where trials run: what the engine sees of it, and the slots that Hydra's launchers make."""
+"""SWEEP SIDE. Slots: all that the engine sees of where trials run.
+
+Three classes are such slots: `Pool` (pool.py), `LauncherSlots` and `BlockingSlot` (via_launch.py).
+"""
 
 from typing import Protocol
 
@@ -6,7 +9,7 @@ from inksweep.sweep.job.job import Done, Job
 
 
 class Slots(Protocol):
-    """Places where trials run, each one at a time."""
+    """Slots, each of which runs one job at a time."""
 
     @property
     def size(self) -> int:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import os
 import runpy
 import shlex
@@ -22,7 +21,6 @@ from filelock import FileLock
 from inksweep import trial
 from inksweep.digits import checkpoint
 from inksweep.digits.data import dataset
-from inksweep.digits.run import Outcome
 from inksweep.digits.training import evaluation
 from inksweep.paths import RunDir
 from inksweep.runs import predictions
@@ -183,10 +181,16 @@ def test_a_sweep_hears_each_evaluation_by_the_first_objective(app: App, objectiv
 
 
 @pytest.mark.parametrize(
-    "word, status", [("pruned", "pruned"), ("target", "stopped"), ("interrupted", "stopped"), ("told", "stopped")]
+    "word, status, reason",
+    [
+        ("pruned", "pruned", "pruned"),
+        ("trial_timeout", "failed", "timeout"),
+        ("target", "stopped", "target"),
+        ("interrupted", "stopped", "interrupted"),
+    ],
 )
 def test_a_run_that_its_sweep_ends_leaves_at_once(
-    app: App, monkeypatch: pytest.MonkeyPatch, word: str, status: str
+    app: App, monkeypatch: pytest.MonkeyPatch, word: str, status: str, reason: str
 ) -> None:
     scored = []
     metrics = evaluation.metrics
@@ -196,10 +200,10 @@ def test_a_run_that_its_sweep_ends_leaves_at_once(
     with trial.watched_by(Sweep(word, after=2)):
         ended = app()
     assert ended.code == 0, ended.err
-    assert f"{status} ({word}) after epoch 2 of 3" in ended.out
+    assert f"{status} ({reason}) after epoch 2 of 3" in ended.out
     (run,) = app.runs()
     told = result(run)
-    assert (told["status"], told["reason"], told["error"]) == (status, word, None)
+    assert (told["status"], told["reason"], told["error"]) == (status, reason, None)
     # the last evaluation is what is known; the test split was not looked at
     last = {name: column(run, name)[-1] for name in ("val/loss", "val/accuracy")}
     assert told["metrics"] == last
@@ -243,19 +247,6 @@ def test_a_list_of_one_objective_is_the_name(app: App) -> None:
     told = result(app.runs()[0])
     assert told["objective"] == {"name": "val/loss", "value": told["metrics"]["val/loss"]}
     assert "objectives" not in told
-
-
-def test_what_a_run_returns_is_a_number_or_one_for_each_objective() -> None:
-    facts = {"parameters": 7}
-    metrics = {"val/loss": 0.5, "val/accuracy": 0.9}
-    one = Outcome(["val/loss"], facts, metrics=metrics)
-    several = Outcome(["val/accuracy", "parameters", "seconds/train"], facts, metrics=metrics)
-    assert one.objective == 0.5
-    assert several.objective[:2] == [0.9, 7.0]
-    assert all(isinstance(value, float) for value in several.objective)
-    # what was not measured is no number, in its place
-    assert math.isnan(several.objective[2])
-    assert math.isnan(Outcome(["val/loss"], facts).objective)
 
 
 def test_a_resumed_run_keeps_its_several_objectives(app: App) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inksweep.runs import find, index, reader
-from tests.runs.test_reader import RESULT, make
+from tests.runs.folders import RESULT, make
 
 
 @pytest.fixture(autouse=True)

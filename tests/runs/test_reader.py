@@ -1,49 +1,14 @@
 import json
 import os
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import yaml
 from filelock import FileLock
 
-from inksweep.errors import InputError
-from inksweep.runs import find, metrics, reader, settings
+from inksweep.runs import reader
 from inksweep.runs.reader import Run
-
-CONFIG = {
-    "model": {"_target_": "inksweep.digits.models.MLP", "hidden": [256, 128]},
-    "optimizer": {"_target_": "torch.optim.SGD", "lr": 1e-05},
-    "objective": "val/accuracy",
-    "seed": 1,
-}
-RESULT = {
-    "schema_version": 1,
-    "status": "completed",
-    "reason": None,
-    "objective": {"name": "val/accuracy", "value": 0.97},
-    "metrics": {"val/accuracy": 0.97, "test/accuracy": 0.96},
-    "seconds": {"train": 4.0, "total": 5.5},
-    "parameters": 1000,
-    "threads": 2,
-    "error": None,
-}
-HYDRA = {
-    "hydra": {"runtime": {"choices": {"model": "mlp", "optimizer": "sgd", "experiment": None, "hydra/launcher": "x"}}}
-}
-
-
-def make(folder: Path, result: object = RESULT, config: object = CONFIG, hydra: object = HYDRA) -> Path:
-    """A run directory; of what is None there is no file, a string is written as it stands."""
-    (folder / ".hydra").mkdir(parents=True)
-    for name, content, dump in (
-        ("result.json", result, json.dumps),
-        (".hydra/config.yaml", config, yaml.safe_dump),
-        (".hydra/hydra.yaml", hydra, yaml.safe_dump),
-    ):
-        if content is not None:
-            (folder / name).write_text(content if isinstance(content, str) else dump(content))
-    return folder
+from inksweep.runs.result import Status
+from tests.runs.folders import CONFIG, RESULT, make
 
 
 def test_a_run_is_read_as_it_would_be_typed(tmp_path: Path) -> None:
@@ -60,74 +25,6 @@ def test_a_run_is_read_as_it_would_be_typed(tmp_path: Path) -> None:
     }  # fmt: skip
     assert (run.objective, run.value, run.maximize) == ("val/accuracy", 0.97, True)
     assert run.facts["threads"] == 2
-
-
-def test_hydras_own_file_gives_the_choices_wherever_they_stand_in_it(tmp_path: Path) -> None:
-    # as Hydra writes it: the block is cut out of the text
-    written = yaml.safe_dump(HYDRA, default_flow_style=False)
-    # another style of the same: it is parsed as a whole
-    for number, text in enumerate((written, json.dumps(HYDRA))):
-        assert reader.read(make(tmp_path / str(number), hydra=text)).settings["model"] == "mlp"
-
-
-def test_paths_and_tuples_of_a_typed_app_are_read_as_text_and_lists_and_nothing_is_called(tmp_path: Path) -> None:
-    config = f"""
-root: !!python/object/apply:pathlib.PosixPath [/, data, digits]
-whole: !!python/object/apply:pathlib._local.PosixPath [/data/digits]
-share: !!python/object/apply:pathlib.PureWindowsPath ['C:', digits]
-size: !!python/tuple [28, 28]
-kind: !!python/object/apply:enum.Kind [2]
-maker: !!python/name:mypackage.make ''
-object: !!python/object:mypackage.Thing {{a: 1}}
-touched: !!python/object/apply:os.mkdir ["{tmp_path}/touched"]
-"""
-    run = reader.read(make(tmp_path / "run", config=config, hydra=None))
-    assert run.status == "completed"
-    assert run.settings == {
-        "root": "/data/digits", "whole": "/data/digits", "share": "C:digits", "size": [28, 28], "kind": [2],
-        "maker": "mypackage.make", "object.a": 1, "touched": [f"{tmp_path}/touched"],
-    }  # fmt: skip
-    assert not (tmp_path / "touched").exists()
-
-
-def test_what_is_not_a_number_is_equal_to_itself(tmp_path: Path) -> None:
-    a, b = (reader.read(make(tmp_path / name, config="low: .nan\nlist: [.nan, 1.5]\nhigh: .inf")) for name in "ab")
-    assert a.settings == b.settings
-    assert a.settings == {"model": "mlp", "optimizer": "sgd", "low": "nan", "list": ["nan", 1.5], "high": float("inf")}
-
-
-@pytest.mark.parametrize("one", ["{x: 1, y: 2}", "[1, 2]", "{}"])
-@pytest.mark.parametrize("more", ["{{x: *{0}, y: *{0}}}", "[*{0}, *{0}]"])
-def test_aliases_in_aliases_are_no_config(tmp_path: Path, one: str, more: str) -> None:
-    names = [f"a{number}" for number in range(31)]
-    lines = [f"{after}: &{after} {more.format(before)}" for before, after in pairwise(names)]
-    run = reader.read(make(tmp_path / "run", config="\n".join([f"a0: &a0 {one}", *lines])))
-    assert run.status == "broken"
-    assert "config.yaml: too many keys" in run.reason
-
-
-def test_a_config_in_itself_is_none(tmp_path: Path) -> None:
-    for number, text in enumerate(("a: &a [*a]", "a: &a {b: *a}")):
-        run = reader.read(make(tmp_path / str(number), config=text))
-        assert (run.status, "too many keys" in run.reason) == ("broken", True)
-
-
-@pytest.mark.parametrize(
-    ("key", "silent"),
-    [
-        ("data.root", True), ("data.npm.package", True), ("data.checksums.a.b", True), ("tracker", True),
-        ("tracker._target_", True), ("figures", True), ("trainer.resume", True),
-        ("data.name", False), ("trainer.resume_at", False), ("figures_of", False), ("trainer", False),
-    ],
-)  # fmt: skip
-def test_settings_that_change_nothing_learnt(key: str, silent: bool) -> None:
-    assert settings.is_silent(key) is silent
-
-
-def test_the_groups_that_say_what_a_target_is() -> None:
-    assert settings.target_options("model._target_") == ["model"]
-    assert settings.target_options("model.encoder._target_") == ["model.encoder", "model/encoder"]
-    assert settings.target_options("model.hidden") == settings.target_options("_target_") == []
 
 
 def test_text_for_a_terminal_has_no_controls() -> None:
@@ -233,15 +130,6 @@ def test_where_a_lock_says_nothing_this_is_said(tmp_path: Path, monkeypatch: pyt
     assert (run.status, run.reason) == ("unfinished", "whether it still runs cannot be told")
 
 
-def test_a_row_that_was_cut_short_is_left_out_of_the_curve(tmp_path: Path) -> None:
-    folder = make(tmp_path / "run")
-    (folder / "metrics.csv").write_text("epoch,val/loss,val/accuracy\n1,0.5,0.8\n2,0.4,0.9\n3,0.")
-    assert metrics.curve(folder) == [
-        {"epoch": 1, "val/loss": 0.5, "val/accuracy": 0.8},
-        {"epoch": 2, "val/loss": 0.4, "val/accuracy": 0.9},
-    ]
-
-
 @pytest.mark.parametrize(
     ("said", "began"),
     [
@@ -276,112 +164,8 @@ def test_a_run_on_all_data_is_judged_by_nothing_of_validation(tmp_path: Path) ->
         assert run.is_judged_by("val/accuracy")
 
 
-def test_a_curve_that_is_no_text_is_named(tmp_path: Path) -> None:
-    folder = make(tmp_path / "run")
-    assert metrics.curve(folder) == []
-    (folder / "metrics.csv").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(InputError, match=r"metrics\.csv: cannot be read"):
-        metrics.curve(folder)
-
-
-class TestFind:
-    @pytest.fixture
-    def tree(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        for name in ("outputs/day/one", "multirun/night/2", "multirun/night/10", "multirun/day/0"):
-            make(tmp_path / name)
-        winner = tmp_path / "multirun/night/winner"
-        winner.mkdir()
-        (winner / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-        (winner / "result.json").write_text(json.dumps(RESULT))
-        (tmp_path / "empty").mkdir()
-        monkeypatch.chdir(tmp_path)
-        return tmp_path
-
-    def names(self, *paths: str) -> list[str]:
-        return [str(folder.relative_to(Path.cwd())) for folder in find.find(paths)]
-
-    def test_a_run_a_sweep_and_a_folder_above(self, tree: Path) -> None:
-        assert self.names("outputs/day/one") == ["outputs/day/one"]
-        # by number, and the copy in winner/ is no further run
-        assert self.names("multirun/night") == ["multirun/night/2", "multirun/night/10"]
-        assert self.names(".") == [
-            "multirun/day/0", "multirun/night/2", "multirun/night/10", "outputs/day/one",
-        ]  # fmt: skip
-
-    def test_patterns_and_repetitions(self, tree: Path) -> None:
-        assert self.names("multirun/*/0", "multirun/day") == ["multirun/day/0"]
-        assert len(find.find(["multirun/day/0", f"../{tree.name}/multirun/day/0", "multirun/night/../day"])) == 1
-
-    def test_a_link_to_a_run_is_no_further_run(self, tree: Path) -> None:
-        for number, link in enumerate(("1", "latest")):  # before and behind it in the order of names
-            (tree / "multirun/night" / link).symlink_to("2", target_is_directory=True)
-            assert self.names("multirun/night") == ["multirun/night/2", "multirun/night/10"], number
-        assert self.names("multirun/night/latest", "multirun/night/2") == ["multirun/night/latest"]
-
-    def test_a_winner_beside_trials_of_its_sweep_is_left_out(self, tree: Path) -> None:
-        (tree / "multirun/night/summary.json").write_text("{}")
-        (tree / "multirun/night/best").symlink_to("winner", target_is_directory=True)
-        assert self.names("multirun/night/*") == ["multirun/night/10", "multirun/night/2"]
-        assert self.names("multirun/night/winner", "multirun/night/2") == ["multirun/night/2"]
-        # Of another sweep it stays, and where no sweep is.
-        assert len(self.names("multirun/night/winner", "multirun/day/0")) == 2
-        (tree / "multirun/night/summary.json").unlink()
-        assert len(self.names("multirun/night/winner", "multirun/night/2")) == 2
-
-    def test_a_final_stage_is_found_when_it_is_named(self, tree: Path) -> None:
-        for number in ("0", "1"):
-            make(tree / f"multirun/night/finalists/{number}")
-        night, finals = ["multirun/night/2", "multirun/night/10"], [f"multirun/night/finalists/{n}" for n in "01"]
-        # Where no sweep is, it is a folder as any other.
-        assert self.names("multirun/night") == [*night, *finals]
-        for sweep in ("multirun/night", "multirun/night/finalists"):
-            (tree / sweep / "summary.json").write_text('{"direction": "maximize"}')
-        assert self.names("multirun/night") == night
-        assert self.names("multirun") == ["multirun/day/0", *night]
-        assert sorted(self.names("multirun/night/*")) == sorted(night)
-        assert sorted(self.names(*map(str, (tree / "multirun/night").iterdir()))) == sorted(night)
-        assert self.names("multirun/night/finalists") == self.names("multirun/*/finalists/*") == finals
-        assert self.names("multirun/night", "multirun/night/finalists") == [*night, *finals]
-        assert self.names("multirun/night/2", "multirun/night/finalists/1") == [night[0], finals[1]]
-        assert find.finalists(tree / "multirun/night") == [tree / name for name in finals]
-        assert find.finalists(tree / "multirun/day") == []
-        of = {run.study for run in reader.load(find.find(["multirun/night", "multirun/night/finalists"]))}
-        assert of == {"night", "night/finalists"}
-
-    def test_a_winner_is_a_run_when_it_is_named(self, tree: Path) -> None:
-        (folder,) = find.find(["multirun/night/winner"])
-        run = reader.read(folder)
-        assert (run.status, run.value) == ("completed", 0.97)
-        assert run.settings["optimizer.lr"] == 1e-05
-
-    def test_links_are_followed_but_not_round_and_round(self, tree: Path) -> None:
-        (tree / "elsewhere").mkdir()
-        make(tree / "elsewhere/far/0")
-        (tree / "multirun/linked").symlink_to(tree / "elsewhere/far")
-        (tree / "multirun/loop").symlink_to(tree)
-        assert self.names("multirun").count("multirun/linked/0") == 1
-        assert len(self.names("multirun")) == 4
-
-    @pytest.mark.parametrize(
-        "path, said", [("nowhere", "no such folder"), ("no*", "no such folder"), ("empty", "no run")]
-    )
-    def test_a_path_without_runs_is_named(self, tree: Path, path: str, said: str) -> None:
-        with pytest.raises(InputError, match=f"{path[:2]}.*{said}"):
-            find.find([path])
-
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may enter everything")
-    def test_a_folder_that_may_not_be_entered_does_not_stop_the_rest(self, tree: Path) -> None:
-        (tree / "multirun/day").chmod(0)
-        assert self.names("multirun") == ["multirun/night/2", "multirun/night/10"]
-
-
-def test_metrics_know_where_they_should_go() -> None:
-    assert metrics.is_better_greater("test/accuracy")
-    assert not any(map(metrics.is_better_greater, ("val/loss", "seconds/train", "parameters")))
-
-
 def test_a_run_without_an_objective_has_no_value() -> None:
-    assert Run(Path("x"), "foreign").value is None
+    assert Run(Path("x"), Status.FOREIGN).value is None
 
 
 def test_in_a_sweep_whose_summary_is_broken_the_name_of_the_objective_decides(tmp_path: Path) -> None:
@@ -389,10 +173,3 @@ def test_in_a_sweep_whose_summary_is_broken_the_name_of_the_objective_decides(tm
     (tmp_path / "night/summary.json").write_text("{")
     run = reader.read(folder)
     assert (run.study, run.maximize) == ("night", True)
-
-
-def test_a_link_to_a_neighbour_whose_name_begins_alike_is_followed(tmp_path: Path) -> None:
-    make(tmp_path / "multirun/0")
-    (tmp_path / "multirun2").mkdir()
-    (tmp_path / "multirun2/linked").symlink_to(tmp_path / "multirun")
-    assert find.find([tmp_path / "multirun2"]) == [tmp_path / "multirun2/linked/0"]

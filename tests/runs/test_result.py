@@ -1,26 +1,146 @@
 import json
+import math
 from pathlib import Path
 
+import pytest
+
+from inksweep.errors import InputError
 from inksweep.paths import RunDir
-from inksweep.runs import provenance, result
+from inksweep.runs import reader, result
+from inksweep.runs.result import Objective, Result, Status
+from tests.runs.folders import RESULT, make
+
+OURS = {"versions": {"python": "3.11"}, "command": "python train.py"}
+
+
+def held(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+# What a trial is told, or what its training says of itself; a sweep that ends has words of its own.
+@pytest.mark.parametrize(
+    ("word", "status", "reason"),
+    [
+        (None, "completed", None),
+        ("patience", "completed", "patience"),
+        ("pruned", "pruned", "pruned"),
+        ("diverged", "pruned", "diverged"),
+        ("trial_timeout", "failed", "timeout"),
+        ("target", "stopped", "target"),
+        ("timeout", "stopped", "timeout"),
+        ("interrupted", "stopped", "interrupted"),
+        ("a word of tomorrow", "stopped", "a word of tomorrow"),
+    ],
+)
+def test_the_word_that_ended_a_run_gives_its_status(word: str | None, status: str, reason: str | None) -> None:
+    assert result.ending(word) == (Status(status), reason)
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = Result(
+        Status.COMPLETED,
+        "patience",
+        [Objective("val/loss", 0.5), Objective("parameters", 7.0)],
+        {"val/loss": 0.5, "val/accuracy": 0.9},
+        {"train": 1.5, "total": 2.25},
+        parameters=7, seed=1, threads=2, device="cpu", started="2026-01-02T03:04:05+00:00",
+        git={"sha": "abc", "dirty": False}, trained_on_validation=False, rest={"mine": [1, 2]}, **OURS,
+    )  # fmt: skip
+    result.write(tmp_path / "result.json", written)
+    assert result.read(tmp_path / "result.json") == written
+
+
+def test_the_objectives_of_a_run_are_what_it_measured_under_their_names() -> None:
+    metrics = {"val/loss": 0.5, "val/accuracy": 0.9}
+    one = Result(objectives=[Objective("val/loss")], metrics=metrics)
+    names = ("val/accuracy", "parameters", "seconds/train")
+    several = Result(objectives=[Objective(name) for name in names], metrics=metrics, parameters=7)
+    assert one.objective == 0.5
+    assert one.content()["objective"] == {"name": "val/loss", "value": 0.5}
+    assert "objectives" not in one.content()
+    assert several.objective[:2] == [0.9, 7.0]
+    assert all(isinstance(value, float) for value in several.objective)
+    # What was not measured is no number, in its place.
+    assert math.isnan(several.objective[2])
+    assert [each["value"] for each in several.content()["objectives"]] == [0.9, 7, None]
+    assert math.isnan(Result(objectives=[Objective("val/loss")]).objective)
+
+
+def test_a_run_of_ours_has_its_keys_also_where_it_failed_before_they_were_known() -> None:
+    ours = {"parameters", "seed", "threads", "device", "started", "command", "git", "versions", "error"}
+    shared = {"schema_version", "status", "reason", "objective", "metrics", "seconds"}
+    assert set(Result(**OURS).content()) == shared | ours
+    assert set(Result().content()) == shared
+    assert Result(**OURS).is_ours
+    assert not Result().is_ours
 
 
 def test_numbers_that_json_does_not_have_become_null(tmp_path: Path) -> None:
-    run = RunDir(tmp_path)
-    result.write_result(run, {"metrics": {"val/loss": 0.5, "test/loss": float("inf")}, "objective": float("nan")})
-    told = json.loads(run.result.read_text())
-    assert told["metrics"] == {"val/loss": 0.5, "test/loss": None}
-    assert told["objective"] is None
+    path, infinite = tmp_path / "result.json", Objective("val/loss", math.inf)
+    result.write(path, Result(objectives=[infinite, infinite], metrics={"val/loss": 0.5, "test/loss": math.nan}))
+    assert held(path)["metrics"] == {"val/loss": 0.5, "test/loss": None}
+    assert held(path)["objective"] == {"name": "val/loss", "value": None}
+    assert [each["value"] for each in held(path)["objectives"]] == [None, None]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", None, '{"objectives": 5}'])
+def test_a_file_that_cannot_be_read_is_named_or_says_nothing(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "result.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=r"result\.json: (cannot be read|holds what no run writes)"):
+        result.read(path)
+    assert result.read_or_empty(path) == Result(Status.BROKEN)
+
+
+def test_of_an_app_that_writes_its_own_what_it_measured_is_read() -> None:
+    found = Result.of({"metrics": {"seconds": 1.2, "good": True, "name": "x"}, "about": "mine"})
+    assert found.status is Status.FOREIGN
+    assert (found.metrics, found.rest) == ({"seconds": 1.2}, {"about": "mine"})
+
+
+def test_values_of_a_wrong_type_are_not_known() -> None:
+    odd = {"seed": "1", "command": 5, "versions": [], "objective": "val/loss", "metrics": [1], "error": "no"}
+    assert Result.of(RESULT | odd) == Result(Status.COMPLETED, parameters=1000, threads=2,
+                                             seconds={"train": 4.0, "total": 5.5})  # fmt: skip
+
+
+class TestLeave:
+    """What is written for a trial that has written none itself."""
+
+    def test_a_value_without_a_name(self, tmp_path: Path) -> None:
+        result.leave(RunDir(tmp_path), Status.COMPLETED, None, 1.23456, 3)
+        assert held(tmp_path / "result.json") == {
+            "schema_version": 1,
+            "status": "completed",
+            "reason": None,
+            "objective": {"name": None, "value": 3.0},
+            "metrics": {},
+            "seconds": {"total": 1.235},
+        }
+        assert reader.read(tmp_path).value == 3.0
+
+    @pytest.mark.parametrize("value", [math.nan, [1.0, math.inf]])
+    def test_a_value_that_is_not_finite_means_diverged(self, tmp_path: Path, value: object) -> None:
+        result.leave(RunDir(tmp_path), Status.COMPLETED, None, 1.0, value)
+        assert (held(tmp_path / "result.json")["status"], held(tmp_path / "result.json")["reason"]) == (
+            "pruned", "diverged",
+        )  # fmt: skip
+
+    def test_what_a_trial_has_written_itself_stays(self, tmp_path: Path) -> None:
+        folder = make(tmp_path / "run")
+        result.leave(RunDir(folder), Status.FAILED, "timeout", 1.0)
+        assert held(folder / "result.json") == RESULT
+
+    def test_a_folder_on_another_machine_is_not_made(self, tmp_path: Path) -> None:
+        result.leave(RunDir(tmp_path / "far"), Status.FAILED, "timeout", 1.0)
+        assert not (tmp_path / "far").exists()
 
 
 def test_an_error_keeps_type_message_and_traceback() -> None:
     try:
         _ = {}["missing"]
     except KeyError as error:
-        told = result.describe_error(error)
-    assert (told["type"], told["message"]) == ("KeyError", "'missing'")
-    assert "test_result.py" in told["traceback"]
-
-
-def test_git_state_is_none_outside_a_repository(tmp_path: Path) -> None:
-    assert provenance.git_state(tmp_path) is None
+        described = result.describe_error(error)
+    assert (described["type"], described["message"]) == ("KeyError", "'missing'")
+    assert "test_result.py" in described["traceback"]

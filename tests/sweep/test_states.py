@@ -202,6 +202,7 @@ def test_a_trial_that_takes_too_long_is_ended_whether_it_reports_or_not(app):
     done = app.run(*points("silent", "overdue"), "hydra.sweeper.max_failures=2", "hydra.sweeper.trial_timeout_s=1.5")
     assert done.returncode == 0, done.stderr
     assert [(t.state, reason(t)) for t in app.trials()] == [(FAIL, "timeout")] * 2
+    assert [(app.result(n)["status"], app.result(n)["reason"]) for n in (0, 1)] == [("failed", "timeout")] * 2
     assert app.summary()["trials"] | {"fail": 2, "lost": 0} == app.summary()["trials"]
     # Nor is the child left that the silent one had.
     assert app.leaves_nothing()

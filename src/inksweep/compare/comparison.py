@@ -15,7 +15,8 @@ from inksweep.errors import InputError, nearest, need
 from inksweep.paths import SweepDir, shown
 from inksweep.runs.find import finalists, find
 from inksweep.runs.metrics import is_better_greater
-from inksweep.runs.reader import UNREADABLE, Run
+from inksweep.runs.reader import Run
+from inksweep.runs.result import UNREADABLE
 
 TEST = "test/accuracy"
 # How many of the runs that cannot be read are named one by one.
@@ -342,7 +343,7 @@ def _grouped(rows: list[Row], judge: Judge | None, metrics: list[str], wanted: W
 
 def _group(members: Sequence[Row], keys: Sequence[str], metrics: Iterable[str]) -> dict[str, Any]:
     """Return the row of a group."""
-    statuses = Counter(row.run.status for row in members)
+    statuses = Counter(row.run.status.value for row in members)
     return (
         {key: value for key in keys if (value := members[0].get(key)) is not ABSENT}
         | {"n": statuses.pop("completed", 0), **statuses}

@@ -15,8 +15,8 @@ from typing import Any
 
 from inksweep.errors import InputError, nearest
 from inksweep.paths import shown
-from inksweep.runs.reader import RUNNING, UNFINISHED, UNREADABLE, Run
-from inksweep.runs.result import ENDED
+from inksweep.runs.reader import Run
+from inksweep.runs.result import UNREADABLE, Status
 from inksweep.runs.settings import is_silent, target_options
 
 # What a lookup returns for a key that a run does not have.
@@ -58,7 +58,7 @@ OWN: Mapping[str, Callable[[Row], Any]] = {
 # The word for: all settings that differ but the seed.
 CONFIG = "config"
 # What no setting is called in a table.
-WORDS = frozenset((*OWN, CONFIG, "best", "n", *ENDED, RUNNING, UNFINISHED, *UNREADABLE))
+WORDS = frozenset((*OWN, CONFIG, "best", "n", *Status))
 # And no metric: `seconds`, of a run at work, means what the word does.
 MEASURED = WORDS - {"seconds"}
 

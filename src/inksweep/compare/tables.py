@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from inksweep.compare import FORMATS
-from inksweep.runs.reader import UNREADABLE, visible
+from inksweep.runs.reader import visible
+from inksweep.runs.result import UNREADABLE
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

@@ -3,13 +3,11 @@
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -17,7 +15,8 @@ from hydra.utils import get_original_cwd
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from inksweep.digits import checkpoint, console, tracker
+from inksweep.digits import checkpoint, console
+from inksweep.digits import tracker as trackers
 from inksweep.digits.config.parse import load_yaml, parse, plain, stored
 from inksweep.digits.config.schema import Config, objective_names
 from inksweep.digits.config.trainer import Keep
@@ -26,75 +25,19 @@ from inksweep.digits.models import parameter_count
 from inksweep.digits.tracker import Csv, Tracker, tracked
 from inksweep.digits.training import device, evaluation
 from inksweep.digits.training.build import build, build_learner
-from inksweep.digits.training.learner import Learner
 from inksweep.digits.training.loop import Batch, Plan, Progress, Reporter, Row, Unwatched, train
 from inksweep.errors import Diverged, InputError
 from inksweep.files import held
 from inksweep.paths import RunDir, shown
-from inksweep.runs import predictions, provenance, result
+from inksweep.runs import predictions, provenance
+from inksweep.runs import result as results
 from inksweep.runs.metrics import write_metrics
+from inksweep.runs.result import Objective, Result, Status
 
 log = logging.getLogger(__name__)
 
 
-# What the word that ended a training early means for the run. Any other word means `stopped`: the sweep ends.
-STATUS_OF_REASON = {None: "completed", "patience": "completed", "pruned": "pruned"}
-
-
-@dataclass
-class Outcome:
-    """How a run ended; becomes `result.json`."""
-
-    objective_names: list[str]
-    facts: dict[str, Any]
-    status: str = "failed"
-    reason: str | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    error: dict[str, str] | None = None
-
-    @property
-    def objective(self) -> float | list[float]:
-        """What a sweep ranks by: a number, or one for each of several objectives; NaN for what is not known."""
-        known = [self._measured(name) for name in self.objective_names]
-        values = [float("nan") if value is None else float(value) for value in known]
-        return values[0] if len(values) == 1 else values
-
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        """Add the time that the block takes to the seconds of `phase`."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
-
-    def fail(self, error: BaseException) -> None:
-        """Take note of the exception that ended the run."""
-        self.status, self.reason = _status_of(error)
-        self.error = result.describe_error(error)
-
-    def as_result(self) -> dict[str, Any]:
-        """Return the content of `result.json`."""
-        objectives = [{"name": name, "value": self._measured(name)} for name in self.objective_names]
-        return {
-            "status": self.status,
-            "reason": self.reason,
-            "objective": objectives[0] if objectives else {"name": None, "value": None},
-            **({"objectives": objectives} if len(objectives) > 1 else {}),
-            "metrics": self.metrics,
-            "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
-            **self.facts,
-            "error": self.error,
-        }
-
-    def _measured(self, name: str) -> float | None:
-        """Return the value of an objective, None if it is not known (yet)."""
-        others = {"parameters": self.facts.get("parameters"), "seconds/train": self.seconds.get("train")}
-        return others[name] if name in others else self.metrics.get(name)
-
-
-def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
+def run(cfg: DictConfig, reporter: Reporter | None = None) -> Result:
     """Train as `cfg` says, in the run directory that Hydra gave this job.
 
     Args:
@@ -102,116 +45,167 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Outcome:
         reporter: who watches; None for a run of its own.
 
     Returns:
-        The outcome of a run that completed, or was pruned or stopped by the reporter.
+        The result of a run that completed, or was pruned or stopped by the reporter.
 
     Raises:
         InputError: a value or file cannot be used.
         Diverged: the loss became infinite or not a number.
     """
-    out = RunDir(Path(HydraConfig.get().runtime.output_dir))
-    outcome = Outcome(objective_names(OmegaConf.select(cfg, "objective")), _facts(cfg))
-    told: Tracker = Csv()
+    out, result = RunDir(Path(HydraConfig.get().runtime.output_dir)), _begun(cfg)
+    tracker: Tracker = Csv()
     with held(out.lock, f"{shown(out.root)}: another process is writing this run; wait for it or stop it"):
         try:
             conf = _settings(cfg, out)
-            with outcome.timed("total"):
-                with outcome.timed("startup"):
-                    told = _tracker(conf, out, outcome.facts)
-                _train_and_score(conf, out, outcome, reporter or Unwatched(), told)
+            result.objectives = [Objective(name) for name in conf.objectives]
+            with timed(result, "total"):
+                with timed(result, "startup"):
+                    tracker = _tracker(conf, out, result)
+                training = Training(conf, out, result)
+                training.run(reporter or Unwatched(), tracker)
+                if result.status is Status.COMPLETED:  # no second is spent on one that others were better than
+                    training.keep()
         except BaseException as error:
-            outcome.fail(error)
+            _fail(result, error)
             # A trial of a sweep is not to be resumed behind the sweep's back.
-            if outcome.reason == "interrupted" and HydraConfig.get().mode is RunMode.RUN:
+            if result.reason == "interrupted" and HydraConfig.get().mode is RunMode.RUN:
                 log.info("interrupted; go on with: python train.py trainer.resume=%s", shlex.quote(shown(out.root)))
             raise
         finally:
-            result.write_result(out, outcome.as_result())
-            told.finish(outcome.as_result())
-        if outcome.status == "completed" and not conf.trainer.keep_checkpoint:
+            results.write(out.result, result)
+            tracker.finish(result)
+        if result.status is Status.COMPLETED and not conf.trainer.keep_checkpoint:
             out.checkpoint.unlink(missing_ok=True)
         if conf.figures:
             _draw(out, conf)
-    return outcome
+    return result
 
 
-def _train_and_score(conf: Config, out: RunDir, outcome: Outcome, reporter: Reporter, told: Tracker) -> None:
-    facts = outcome.facts
-    outcome.objective_names, facts["seed"] = conf.objectives, conf.seed
-    facts["trained_on_validation"] = conf.data.train_on_all
-    with outcome.timed("startup"):
-        place = device.pick(conf.trainer.device.value)
-        facts["threads"], facts["device"] = device.set_threads(conf.trainer.threads), device.describe(place)
-    with outcome.timed("data"):
-        splits = dataset.load(conf.data)
-        train_set, val_set, test_set = (part.to(place) for part in (splits.train, splits.val, splits.test))
-    with outcome.timed("startup"):
-        # After the data: preparing it may draw random numbers, and is done only once.
-        device.make_repeatable(place, conf.seed)
-        learner = build_learner(conf, place)
-        facts["parameters"] = parameter_count(learner.model)
-        progress = _restored(learner, out, outcome) if conf.trainer.resume else Progress(conf.objectives[0])
-        order = dataset.IndexBatches(len(train_set), conf.data.batch_size, conf.seed, place)
-        loader = dataset.loader(train_set, order)
-        plan = Plan(conf.trainer.epochs, len(order), conf.trainer.evaluate_every_epochs, conf.trainer.patience)
+class Training:
+    """A training: its parts, built as the config says, and what they leave in the run directory.
 
-    def batches(epoch: int, skip: int) -> Iterable[Batch]:
-        order.set_epoch(epoch, skip)
-        return loader
+    Args:
+        conf: the settings.
+        out: the run directory.
+        result: what is known of the run; filled as it becomes known.
 
-    def logits(model: nn.Module, digits: dataset.Digits) -> Tensor:
-        with outcome.timed("evaluate"):
-            to_input = partial(dataset.to_input, mean=conf.data.mean, std=conf.data.std)
-            return evaluation.infer(model, digits.images, to_input, conf.data.eval_batch_size)
+    Raises:
+        InputError: a part cannot be built, or the data cannot be had.
+    """
 
-    def validate(model: nn.Module) -> dict[str, float]:
-        return evaluation.metrics(logits(model, val_set), val_set.labels)
+    def __init__(self, conf: Config, out: RunDir, result: Result):
+        self.conf, self.out, self.result = conf, out, result
+        result.seed, result.trained_on_validation = conf.seed, conf.data.train_on_all
+        with timed(result, "startup"):
+            self.device = device.pick(conf.trainer.device.value)
+            result.threads, result.device = device.set_threads(conf.trainer.threads), device.describe(self.device)
+        with timed(result, "data"):
+            splits = dataset.load(conf.data)
+            self.train, self.val, self.test = (part.to(self.device) for part in (splits.train, splits.val, splits.test))
+        with timed(result, "startup"):
+            # After the data: preparing it may draw random numbers, and is done only once.
+            device.make_repeatable(self.device, conf.seed)
+            self.learner = build_learner(conf, self.device)
+            result.parameters = parameter_count(self.learner.model)
+            self.progress = self._restored() if conf.trainer.resume else Progress(conf.objectives[0])
+            self.order = dataset.IndexBatches(len(self.train), conf.data.batch_size, conf.seed, self.device)
+            self.loader = dataset.loader(self.train, self.order)
+            trainer = conf.trainer
+            self.plan = Plan(trainer.epochs, len(self.order), trainer.evaluate_every_epochs, trainer.patience)
 
-    def after_evaluation(row: Row) -> None:
-        outcome.metrics = {name: row[name] for name in ("val/loss", "val/accuracy")}
-        outcome.seconds["train"] = row["seconds"]
-        log.info(console.line(row, plan.epochs))
-        told.log(row)
-        write_metrics(out, progress.rows)
-        state = {"learner": learner.state(), "progress": vars(progress), "seconds": dict(outcome.seconds)}
-        checkpoint.save(out.checkpoint, state | {"started": facts["started"]})
+    def run(self, reporter: Reporter, tracker: Tracker) -> None:
+        """Train until the plan is done or somebody says stop; the result has the status and the last metrics.
 
-    name = type(learner.model).__name__
-    counts = f"{facts['parameters']:,} parameters, {len(train_set):,} training images"
-    log.info("%s, %s, %s, %d threads -> %s", name, counts, place, facts["threads"], shown(out.root))
-    outcome.reason = train(learner, plan, batches, validate, progress, reporter, after_evaluation, console.bar)
-    outcome.status = STATUS_OF_REASON.get(outcome.reason, "stopped")
-    if outcome.status == "completed":
-        _keep(conf, out, outcome, learner, progress, {"val": val_set, "test": test_set}, logits)
-    else:  # others are better, or the sweep wants to end: no second is spent on what nobody asks for
-        log.info("%s (%s) after epoch %g of %d", outcome.status, outcome.reason, progress.last("epoch"), plan.epochs)
+        Raises:
+            Diverged: the loss is infinite or not a number.
+        """
+        result, progress = self.result, self.progress
+
+        def batches(epoch: int, skip: int) -> Iterable[Batch]:
+            self.order.set_epoch(epoch, skip)
+            return self.loader
+
+        def validate(model: nn.Module) -> dict[str, float]:
+            return evaluation.metrics(self._logits(model, self.val), self.val.labels)
+
+        def after_evaluation(row: Row) -> None:
+            result.metrics = {name: row[name] for name in ("val/loss", "val/accuracy")}
+            result.seconds["train"] = row["seconds"]
+            log.info(console.line(row, self.plan.epochs))
+            tracker.log(row)
+            write_metrics(self.out, progress.rows)
+            self._save_checkpoint()
+
+        name = type(self.learner.model).__name__
+        counts = f"{result.parameters:,} parameters, {len(self.train):,} training images"
+        log.info("%s, %s, %s, %d threads -> %s", name, counts, self.device, result.threads, shown(self.out.root))
+        word = train(self.learner, self.plan, batches, validate, progress, reporter, after_evaluation, console.bar)
+        result.status, result.reason = results.ending(word)
+        if (
+            result.status is not Status.COMPLETED
+        ):  # the test split is not measured: nobody asks for a run that was ended
+            epoch, epochs = progress.last("epoch"), self.plan.epochs
+            log.info("%s (%s) after epoch %g of %d", result.status.value, result.reason, epoch, epochs)
+
+    def keep(self) -> None:
+        """Score and save the best weights or the last ones: metrics and weights are of the same moment."""
+        conf, out, model, progress = self.conf, self.out, self.learner.evaluated, self.progress
+        kept = progress.rows[-1]
+        if conf.trainer.keep is Keep.best and progress.best is not None:
+            kept = progress.best
+            model.load_state_dict(progress.best_weights)
+        answers = {}
+        for split, digits in (("val", self.val), ("test", self.test)):
+            logits = self._logits(model, digits)
+            answers[split] = evaluation.predictions(logits, digits.labels)
+            measured = evaluation.metrics(logits, digits.labels)
+            self.result.metrics |= {f"{split}/{name}": value for name, value in measured.items()}
+        predictions.save(out.predictions, answers)
+        save_model(out.model, model, conf, self.result.metrics)
+        accuracies = "val/accuracy {val/accuracy:.2%}  test/accuracy {test/accuracy:.2%}".format(**self.result.metrics)
+        log.info("%s  (weights of epoch %g) -> %s", accuracies, kept["epoch"], shown(out.model))
+        if conf.data.train_on_all:
+            log.info("val/accuracy is of pictures that it was trained on (data.train_on_all): it measures nothing")
+
+    def _logits(self, model: nn.Module, digits: dataset.Digits) -> Tensor:
+        """Return what `model` makes of `digits`, (n, classes)."""
+        data = self.conf.data
+        with timed(self.result, "evaluate"):
+            to_input = partial(dataset.to_input, mean=data.mean, std=data.std)
+            return evaluation.infer(model, digits.images, to_input, data.eval_batch_size)
+
+    def _save_checkpoint(self) -> None:
+        state = {"learner": self.learner.state(), "progress": vars(self.progress)}
+        times = {"seconds": dict(self.result.seconds), "started": self.result.started}
+        checkpoint.save(self.out.checkpoint, state | times)
+
+    def _restored(self) -> Progress:
+        """Put learner and seconds where the last checkpoint left them; return the evaluations up to then."""
+        out, result = self.out, self.result
+        if not out.checkpoint.is_file():
+            log.info("%s: there is no checkpoint yet; beginning anew", shown(out.root))
+            return Progress(self.conf.objectives[0])
+        saved = checkpoint.load(out.checkpoint)
+        try:
+            self.learner.restore(saved["learner"])
+            progress = Progress(**saved["progress"])
+            result.seconds["total"] = sum(saved["seconds"].values())
+            for phase, seconds in saved["seconds"].items():
+                result.seconds[phase] = result.seconds.get(phase, 0.0) + seconds
+            result.started = saved["started"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{out.checkpoint}: does not fit this run ({error}); begin a new one") from error
+        log.info("%s: going on after epoch %g", shown(out.root), progress.last("epoch"))
+        return progress
 
 
-def _keep(
-    conf: Config,
-    out: RunDir,
-    outcome: Outcome,
-    learner: Learner,
-    progress: Progress,
-    splits: dict[str, dataset.Digits],
-    logits: Callable[[nn.Module, dataset.Digits], Tensor],
-) -> None:
-    """Score and save the best weights or the last ones: metrics and weights are of the same moment."""
-    kept = progress.rows[-1]
-    if conf.trainer.keep is Keep.best and progress.best is not None:
-        kept = progress.best
-        learner.evaluated.load_state_dict(progress.best_weights)
-    answers = {}
-    for split, digits in splits.items():
-        given = logits(learner.evaluated, digits)
-        answers[split] = evaluation.predictions(given, digits.labels)
-        measured = evaluation.metrics(given, digits.labels)
-        outcome.metrics |= {f"{split}/{name}": value for name, value in measured.items()}
-    predictions.save(out.predictions, answers)
-    save_model(out.model, learner.evaluated, conf, outcome.metrics)
-    accuracies = "val/accuracy {val/accuracy:.2%}  test/accuracy {test/accuracy:.2%}".format(**outcome.metrics)
-    log.info("%s  (weights of epoch %g) -> %s", accuracies, kept["epoch"], shown(out.model))
-    if conf.data.train_on_all:
-        log.info("val/accuracy is of pictures that it was trained on (data.train_on_all): it measures nothing")
+@contextmanager
+def timed(result: Result, phase: str) -> Iterator[None]:
+    """Add the time that the block takes to the seconds of `phase`."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        result.seconds[phase] = result.seconds.get(phase, 0.0) + time.perf_counter() - started
 
 
 def _draw(out: RunDir, conf: Config) -> None:
@@ -248,52 +242,34 @@ def _settings(cfg: DictConfig, out: RunDir) -> Config:
     return parse(settings)
 
 
-def _tracker(conf: Config, out: RunDir, facts: dict[str, Any]) -> Tracker:
+def _tracker(conf: Config, out: RunDir, result: Result) -> Tracker:
     """Return the tracker of this run, started; a resumed one is described as when it was begun."""
     hydra = HydraConfig.get() if conf.trainer.resume is None else load_yaml(out.hydra).hydra
-    return tracker.start(build("tracker", conf.tracker), tracked.describe(conf, hydra, out, facts))
+    return trackers.start(build("tracker", conf.tracker), tracked.describe(conf, hydra, out, result))
 
 
-def _restored(learner: Learner, out: RunDir, outcome: Outcome) -> Progress:
-    """Put `learner` where its last checkpoint was; return the evaluations up to then, count on from its seconds."""
-    if not out.checkpoint.is_file():
-        log.info("%s: there is no checkpoint yet; beginning anew", shown(out.root))
-        return Progress(outcome.objective_names[0])
-    saved = checkpoint.load(out.checkpoint)
-    try:
-        learner.restore(saved["learner"])
-        progress = Progress(**saved["progress"])
-        outcome.seconds["total"] = sum(saved["seconds"].values())
-        for phase, seconds in saved["seconds"].items():
-            outcome.seconds[phase] = outcome.seconds.get(phase, 0.0) + seconds
-        outcome.facts["started"] = saved.get("started", outcome.facts["started"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{out.checkpoint}: does not fit this run ({error}); begin a new one") from error
-    log.info("%s: going on after epoch %g", shown(out.root), progress.last("epoch"))
-    return progress
-
-
-def _status_of(error: BaseException) -> tuple[str, str]:
-    """Return status and reason of a run that ended with `error`."""
-    if isinstance(error, Diverged):
-        return "pruned", "diverged"
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return "stopped", "interrupted"
-    return "failed", "oom" if device.is_out_of_memory(error) else type(error).__name__
-
-
-def _facts(cfg: DictConfig) -> dict[str, Any]:
-    """Return what is known of a run before it starts."""
+def _begun(cfg: DictConfig) -> Result:
+    """Return what is known of a run before its settings are checked."""
     hydra = HydraConfig.get()
     folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     words = [*(word for folder in folders for word in ("--config-dir", folder)), *hydra.overrides.task]
-    return {
-        "parameters": None,
-        "seed": OmegaConf.select(cfg, "seed"),
-        "threads": None,
-        "device": None,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["python", "train.py", *words]),
-        "git": provenance.git_state(Path(get_original_cwd())),
-        "versions": provenance.versions(),
-    }
+    return Result(
+        objectives=[Objective(name) for name in objective_names(OmegaConf.select(cfg, "objective"))],
+        seed=OmegaConf.select(cfg, "seed"),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=shlex.join(["python", "train.py", *words]),
+        git=provenance.git_state(Path(get_original_cwd())),
+        versions=provenance.versions(),
+    )
+
+
+def _fail(result: Result, error: BaseException) -> None:
+    """Note in `result` how a run ended that raised `error`."""
+    if isinstance(error, Diverged):
+        result.status, result.reason = results.ending("diverged")
+    elif isinstance(error, KeyboardInterrupt | SystemExit):
+        result.status, result.reason = results.ending("interrupted")
+    else:
+        result.status = Status.FAILED
+        result.reason = "oom" if device.is_out_of_memory(error) else type(error).__name__
+    result.error = results.describe_error(error)

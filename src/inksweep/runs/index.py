@@ -15,8 +15,8 @@ from typing import Any
 
 from inksweep.paths import RunDir
 from inksweep.runs import reader
-from inksweep.runs.reader import FOREIGN, Run
-from inksweep.runs.result import ENDED
+from inksweep.runs.reader import Run
+from inksweep.runs.result import ENDED, Status
 
 # Raise it when runs.py reads the same files into something else.
 FORMAT = 3
@@ -101,7 +101,7 @@ def _known(database: sqlite3.Connection, prints: dict[Path, str | None]) -> Iter
 
 
 def _remember(database: sqlite3.Connection, read: Iterable[Run], prints: dict[Path, str | None]) -> None:
-    settled = [(run, mark) for run in read if run.status in (*ENDED, FOREIGN) and (mark := prints[run.folder])]
+    settled = [(run, mark) for run in read if run.status in (*ENDED, Status.FOREIGN) and (mark := prints[run.folder])]
     # As bytes: the name of a folder need not be UTF-8.
     rows = [(os.fsencode(run.folder), mark, json.dumps(_packed(run), default=str)) for run, mark in settled]
     try:
@@ -120,5 +120,5 @@ def _packed(run: Run) -> dict[str, Any]:
 
 
 def _unpacked(folder: Path, packed: dict[str, Any]) -> Run:
-    started = packed.pop("started")
-    return Run(folder, started=math.nan if started is None else started, **packed)
+    started, status = packed.pop("started"), Status(packed.pop("status", None))
+    return Run(folder, status, started=math.nan if started is None else started, **packed)

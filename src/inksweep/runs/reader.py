@@ -16,17 +16,8 @@ from inksweep.files import is_held, read_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs.find import is_file, is_final_stage, is_sweep, is_winner
 from inksweep.runs.metrics import curve, is_better_greater, is_of_validation, numbers
-from inksweep.runs.result import ENDED, SCHEMA_VERSION
+from inksweep.runs.result import MEASURED, Result, Status
 from inksweep.runs.settings import read_settings
-
-RUNNING = "running"
-# No result, and nobody at work: its process was killed.
-UNFINISHED = "unfinished"
-# Not ours, or of a version that we do not know.
-FOREIGN = "foreign"
-BROKEN = "broken"
-# Those whose files say little.
-UNREADABLE = (FOREIGN, BROKEN)
 
 
 @dataclass(frozen=True)
@@ -34,8 +25,7 @@ class Run:
     """One run directory, as it was when it was read."""
 
     folder: Path
-    # Of ENDED, or RUNNING, UNFINISHED, FOREIGN, BROKEN.
-    status: str
+    status: Status
     # Why it ended early, or what is wrong with its files.
     reason: str | None = None
     # As one would type them: `model` is the option chosen, `model._target_` its class, `optimizer.lr` a value; lists
@@ -110,7 +100,7 @@ def _read(folder: Path) -> Run:
         started = (config if config.is_file() else run.result).stat().st_mtime
         settings = read_settings(config, run.hydra)
         if run.result.is_file():
-            return _ended(Run(folder, BROKEN, settings=settings, started=started), read_json(run.result))
+            return _ended(Run(folder, Status.BROKEN, settings=settings, started=started))
         # `.lock` is there from the first moment of a run of ours; a trial of another app is as alive as its sweep.
         if run.lock.is_file():
             status, reason = _alive(run.lock)
@@ -118,62 +108,61 @@ def _read(folder: Path) -> Run:
             status, reason = _alive(SweepDir(folder.parent).lock)
         else:
             what = "no result.json: made by something else, or by a version before it"
-            return Run(folder, FOREIGN, what, settings, started=started)
+            return Run(folder, Status.FOREIGN, what, settings, started=started)
         rows = curve(folder)
         objective = _first(settings.get("objective"))
         return Run(folder, status, reason, settings, rows[-1] if rows else {}, objective, started=started)
     except (InputError, OSError) as error:
-        return Run(folder, BROKEN, str(error))
+        return Run(folder, Status.BROKEN, str(error))
     except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        return Run(folder, BROKEN, f"holds what no run writes ({error})")
+        return Run(folder, Status.BROKEN, f"holds what no run writes ({error})")
 
 
-def _alive(lock: Path) -> tuple[str, str | None]:
+def _alive(lock: Path) -> tuple[Status, str | None]:
     """Return the status of a run without a result, by the lock of the process that it was made by."""
     held = is_held(lock)
     if held is None and lock.exists():
-        return UNFINISHED, "whether it still runs cannot be told"
-    return RUNNING if held else UNFINISHED, None
+        return Status.UNFINISHED, "whether it still runs cannot be told"
+    return Status.RUNNING if held else Status.UNFINISHED, None
 
 
-def _ended(run: Run, result: dict[str, Any]) -> Run:
+def _ended(run: Run) -> Run:
     """Return `run` with what its result.json says."""
-    version, status = result.get("schema_version"), result.get("status")
-    if version != SCHEMA_VERSION or status not in ENDED:
-        what = f"result.json is not of a kind known here (schema_version {version!r}, status {status!r})"
-        return replace(run, status=FOREIGN, reason=what)
-    metrics = numbers(result.get("metrics")) | numbers({"parameters": result.get("parameters")})
-    metrics |= {f"seconds/{phase}": seconds for phase, seconds in numbers(result.get("seconds")).items()}
-    objectives = result.get("objectives") or [result.get("objective")]
+    content = read_json(RunDir(run.folder).result)
+    ended = Result.of(content)
+    if ended.status is Status.FOREIGN:
+        return replace(run, status=ended.status, reason=ended.reason)
     named = {}
-    for number, objective in enumerate(entry for entry in objectives if isinstance(entry, dict)):
-        if objective.get("name") is None and objective.get("value") is None:
+    for number, objective in enumerate(ended.objectives, start=1):
+        if objective.name is None and objective.value is None:
             continue  # its process died before it could say
         # Apps of other kinds return a number without a name.
-        name = objective.get("name") or ("objective" if len(objectives) == 1 else f"objective {number + 1}")
-        named[str(name)] = objective.get("value")
-    metrics |= numbers(named)
-    error = result.get("error")
-    reason = result.get("reason")
-    if isinstance(error, dict) and error.get("message"):
-        reason = f"{reason or error.get('type')}: {str(error['message']).splitlines()[0]}"
-    known = (
-        "metrics", "seconds", "parameters", "objective", "objectives", "status", "reason", "started", "schema_version",
-    )  # fmt: skip
-    facts = {key: value for key, value in result.items() if key not in known}
-    first = next(iter(named), None) or _first(run.settings.get("objective"))
-    reason = None if reason is None else str(reason)
-    started = _moment(result.get("started"))
+        name = objective.name or ("objective" if len(ended.objectives) == 1 else f"objective {number}")
+        named[name] = objective.value
+    measured = {
+        **ended.metrics,
+        "parameters": ended.parameters,
+        **{f"seconds/{phase}": seconds for phase, seconds in ended.seconds.items()},
+    }
+    started = _moment(ended.started)
     return replace(
         run,
-        status=status,
-        reason=reason,
-        metrics=metrics,
-        objective=first,
-        facts=facts,
-        # Those of before have no such line, and a file that was copied has a date of its own.
+        status=ended.status,
+        reason=_reason(ended),
+        metrics=numbers(measured) | numbers(named),
+        objective=next(iter(named), None) or _first(run.settings.get("objective")),
+        facts={key: value for key, value in content.items() if key not in MEASURED},
+        # The date of the config is that of the copy, if the file was copied.
         started=run.started if started is None else started,
     )
+
+
+def _reason(ended: Result) -> str | None:
+    """Return in one line why a run ended early."""
+    error = ended.error or {}
+    if error.get("message"):
+        return f"{ended.reason or error.get('type')}: {str(error['message']).splitlines()[0]}"
+    return ended.reason
 
 
 def _moment(text: Any) -> float | None:

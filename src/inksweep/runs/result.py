@@ -1,27 +1,249 @@
-"""`result.json`: how a run ended."""
+"""`result.json`: how a run ended. This is the one place that writes and reads it.
+
+A new field is a line in `Result`; whoever knows its value sets it.
+"""
 
 import json
 import math
 import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from inksweep.errors import InputError
 from inksweep.files import read_json, replacing
 from inksweep.paths import RunDir
 
+SCHEMA_VERSION = 1
 
-def write_result(run: RunDir, result: dict[str, Any]) -> None:
-    """Write `result.json`: how the run ended."""
-    with replacing(run.result) as file:
-        json.dump(_json_value({"schema_version": SCHEMA_VERSION, **result}), file, indent=2, allow_nan=False)
+
+class Status(StrEnum):
+    """What became of a run."""
+
+    # What `result.json` holds.
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    # What a reader finds in a folder instead. UNFINISHED: no result and no process at work, it was killed. FOREIGN:
+    # not ours, or of a version that is not known here. BROKEN: a file of it cannot be read.
+    RUNNING = "running"
+    UNFINISHED = "unfinished"
+    FOREIGN = "foreign"
+    BROKEN = "broken"
+
+
+ENDED = (Status.COMPLETED, Status.PRUNED, Status.FAILED, Status.STOPPED)
+# Of these the files say little.
+UNREADABLE = (Status.FOREIGN, Status.BROKEN)
+
+
+def ending(word: str | None) -> tuple[Status, str | None]:
+    """Return status and reason of a run that ended by itself (None) or because it was told to, by this word.
+
+    Args:
+        word: what `trial.should_stop` returned, or the training's own word for an early end, `patience` or `diverged`.
+    """
+    if word == "trial_timeout":
+        return Status.FAILED, "timeout"  # as the study has it
+    statuses = {
+        None: Status.COMPLETED,
+        "patience": Status.COMPLETED,
+        "pruned": Status.PRUNED,
+        "diverged": Status.PRUNED,
+    }
+    return statuses.get(word, Status.STOPPED), word  # any other word: the sweep ends
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a run is judged by."""
+
+    # None: of an app that returns a number without a name.
+    name: str | None
+    # None: what was measured under that name.
+    value: float | None = None
+
+
+def _fact(kind: type, *, always: bool = True) -> dict[str, Any]:
+    """Return the metadata of a field that only runs of our own app fill; None: not known (yet).
+
+    Args:
+        kind: its JSON type; a value of another type is read as None.
+        always: whether a run of ours has the key even where the value is not known.
+    """
+    return {"kind": kind, "always": always}
+
+
+@dataclass
+class Result:
+    """How a run ended: the content of `result.json`."""
+
+    # Until a run is known to have ended better, it has failed.
+    status: Status = Status.FAILED
+    # Why it ended early, in a word or a line.
+    reason: str | None = None
+    # What it is judged by; by the first in the first place.
+    objectives: list[Objective] = field(default_factory=list)
+    # `val/accuracy`, ...: of the saved weights, or at the last evaluation.
+    metrics: dict[str, float] = field(default_factory=dict)
+    # By phase: startup, data, train, evaluate, total.
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    # What only runs of our own app have.
+    parameters: int | None = field(default=None, metadata=_fact(int))
+    seed: int | None = field(default=None, metadata=_fact(int))
+    threads: int | None = field(default=None, metadata=_fact(int))
+    device: str | None = field(default=None, metadata=_fact(str))
+    # When it began, in ISO 8601 with the time zone.
+    started: str | None = field(default=None, metadata=_fact(str))
+    # Trains it again; quoted for a shell.
+    command: str | None = field(default=None, metadata=_fact(str))
+    # Commit and whether files differed from it; null outside a repository.
+    git: dict[str, Any] | None = field(default=None, metadata=_fact(dict))
+    versions: dict[str, str] | None = field(default=None, metadata=_fact(dict))
+    # Whether the validation pictures were among those it was trained on.
+    trained_on_validation: bool | None = field(default=None, metadata=_fact(bool, always=False))
+    # As `describe_error` returns it.
+    error: dict[str, str] | None = field(default=None, metadata=_fact(dict))
+
+    # Of an ensemble: the paths of its members, their seeds and their commands.
+    ensemble: list[str] | None = field(default=None, metadata=_fact(list, always=False))
+    seeds: list[int | None] | None = field(default=None, metadata=_fact(list, always=False))
+    commands: list[str] | None = field(default=None, metadata=_fact(list, always=False))
+
+    # Keys that are not known here, as an app of its own kind may write them.
+    rest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a run of our own app wrote it."""
+        return self.versions is not None
+
+    @property
+    def objective(self) -> float | list[float]:
+        """What a sweep ranks by: a number, or one for each of several objectives; NaN for what is not known."""
+        known = [self.value_of(objective) for objective in self.objectives]
+        values = [math.nan if value is None else float(value) for value in known]
+        return values[0] if len(values) == 1 else values
+
+    def value_of(self, objective: Objective) -> float | None:
+        """Return the value of an objective, None if it is not known (yet)."""
+        if objective.value is not None or objective.name is None:
+            return objective.value
+        others = {"parameters": self.parameters, "seconds/train": self.seconds.get("train")}
+        return others[objective.name] if objective.name in others else self.metrics.get(objective.name)
+
+    def content(self) -> dict[str, Any]:
+        """Return what the file holds."""
+        objectives = [{"name": each.name, "value": self.value_of(each)} for each in self.objectives]
+        facts = {name: getattr(self, name) for name in FACTS}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "status": self.status.value,
+            "reason": self.reason,
+            "objective": objectives[0] if objectives else {"name": None, "value": None},
+            **({"objectives": objectives} if len(objectives) > 1 else {}),
+            "metrics": self.metrics,
+            "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
+            **{
+                name: value
+                for name, value in facts.items()
+                if value is not None or (self.is_ours and FACTS[name]["always"])
+            },
+            **self.rest,
+        }
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> "Result":
+        """Return what a file says that holds `content`, without values of a wrong type.
+
+        If it was written by something else, or by a version that is not known here, its status is FOREIGN.
+
+        Raises:
+            ValueError: it holds what no run writes.
+        """
+        version, said = content.get("schema_version"), content.get("status")
+        reason = content.get("reason")
+        if version == SCHEMA_VERSION and said in ENDED:
+            status, reason = Status(said), None if reason is None else str(reason)
+        else:
+            status = Status.FOREIGN
+            reason = f"result.json is not of a kind known here (schema_version {version!r}, status {said!r})"
+        facts = {name: content.get(name) for name in FACTS}
+        return cls(
+            status,
+            reason,
+            _objectives(content),
+            _numbers(content.get("metrics")),
+            _numbers(content.get("seconds")),
+            **{name: value if isinstance(value, FACTS[name]["kind"]) else None for name, value in facts.items()},
+            rest={key: value for key, value in content.items() if key not in OUTSIDE_REST},
+        )
+
+
+# Those fields, each with its metadata.
+FACTS = {each.name: each.metadata for each in fields(Result) if each.metadata}
+# What `compare` shows as status, metrics and time of a run; all else is a fact.
+MEASURED = frozenset(
+    ("schema_version", "status", "reason", "objective", "objectives", "metrics", "seconds", "parameters", "started")
+)
+OUTSIDE_REST = MEASURED.union(FACTS)
+
+
+def read(path: Path) -> Result:
+    """Read a `result.json`.
+
+    Raises:
+        InputError: it is missing, broken, or holds what no run writes.
+    """
+    content = read_json(path)
+    try:
+        return Result.of(content)
+    except ValueError as error:
+        raise InputError(f"{path}: holds what no run writes ({error})") from error
+
+
+def read_or_empty(path: Path) -> Result:
+    """Read a `result.json`; where there is none, as of trials of other apps, or a broken one, nothing is known."""
+    try:
+        return read(path)
+    except InputError:
+        return Result(Status.BROKEN)
+
+
+def write(path: Path, result: Result, *, durable: bool = True) -> None:
+    """Write a `result.json`; numbers that JSON does not have, infinite ones and NaN, become null.
+
+    Args:
+        path: where.
+        result: its content.
+        durable: whether it must outlast a power cut.
+    """
+    with replacing(path, durable=durable) as file:
+        json.dump(_json_value(result.content()), file, indent=2, allow_nan=False)
         file.write("\n")
 
 
-def _json_value(value: Any) -> Any:
-    """Return `value` with null for numbers that JSON does not have: infinite ones and NaN."""
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def leave(run: RunDir, status: Status, reason: str | None, seconds: float, value: Any = None) -> None:
+    """Write the result.json of a trial that has left none itself; nothing if its folder is on another machine.
+
+    Args:
+        run: its folder.
+        status: how it ended; of a trial that completed without a finite objective, PRUNED is written.
+        reason: why it ended early.
+        seconds: how long it ran.
+        value: what it returned.
+    """
+    if run.result.exists() or not run.root.exists():
+        return
+    values = [_float(each) for each in (value if isinstance(value, list | tuple) else [value])]
+    if status is Status.COMPLETED and any(each is not None and not math.isfinite(each) for each in values):
+        status, reason = ending("diverged")
+    ended = Result(status, reason, [Objective(None, values[0] if values else None)], seconds={"total": seconds})
+    write(run.result, ended, durable=False)  # what counts is in the study
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
@@ -30,55 +252,34 @@ def describe_error(error: BaseException) -> dict[str, str]:
     return {"type": type(error).__name__, "message": str(error), "traceback": "".join(lines)}
 
 
-SCHEMA_VERSION = 1
-# How a run may have ended, or be: those of result.json, then what the folder itself shows.
-ENDED = ("completed", "pruned", "failed", "stopped")
+def _objectives(content: Mapping[str, Any]) -> list[Objective]:
+    listed = content.get("objectives") or [content.get("objective")]
+    if not isinstance(listed, list):
+        raise ValueError(f"objectives: {listed!r} is no list")
+    return [
+        Objective(None if each.get("name") is None else str(each["name"]), _float(each.get("value")))
+        for each in listed
+        if isinstance(each, dict)
+    ]
 
 
-# What the word that ended a trial early means for its run.
-STATUS_OF_STOPPED = {None: "completed", "pruned": "pruned", "diverged": "pruned", "trial_timeout": "failed"}
+def _numbers(values: Any) -> dict[str, float]:
+    """Return those entries that are numbers, infinite ones and NaN too."""
+    entries = values.items() if isinstance(values, dict) else ()
+    numbers = {str(name): _float(value) for name, value in entries if not isinstance(value, bool)}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
-def leave_result(run: RunDir, status: str, reason: str | None, seconds: float, value: Any = None) -> None:
-    """Write the result.json of a trial that has left none itself; nothing if its folder is on another machine."""
-    if run.result.exists() or not run.root.exists():
-        return
-    values = list(value) if isinstance(value, list | tuple) else [value]
-    numbers = [finite_or_none(value) for value in values]
-    if status == "completed" and any(number is not None and not math.isfinite(number) for number in numbers):
-        status, reason = "pruned", "diverged"
-    numbers = [number if number is not None and math.isfinite(number) else None for number in numbers]
-    content = {
-        "schema_version": 1,
-        "status": status,
-        "reason": reason,
-        "objective": {"name": None, "value": numbers[0] if numbers else None},
-        "metrics": {},
-        "seconds": {"total": round(seconds, 3)},
-    }
-    with replacing(run.result, durable=False) as file:  # what counts is in the study
-        json.dump(content, file, indent=2)
-        file.write("\n")
-
-
-def finite_or_none(value: Any) -> float | None:
-    """Return a value as JSON can hold it: None for what is no finite number."""
+def _float(value: Any) -> float | None:
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
 
 
-def result(run: RunDir) -> dict[str, Any]:
-    """Return a trial's result.json; nothing if it left none, as the trials of other apps, or a broken one."""
-    try:
-        return read_json(run.result)
-    except InputError:
-        return {}
-
-
-def metrics(run: RunDir) -> dict[str, float]:
-    """Return what a trial measured, without what is no number."""
-    found = result(run).get("metrics")
-    numbers = found.items() if isinstance(found, dict) else ()
-    return {name: float(value) for name, value in numbers if isinstance(value, int | float)}
+def _json_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_json_value(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

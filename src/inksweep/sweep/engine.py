@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inksweep.errors import InputError
 from inksweep.paths import SweepDir
-from inksweep.runs.result import leave_result
+from inksweep.runs import result
 from inksweep.sweep.job.job import Done, Job, TooLong, WorkerDied
 from inksweep.sweep.outcomes import Outcome, outcome
 from inksweep.sweep.slots.slots import Slots
@@ -205,7 +205,7 @@ class Engine:
         if retry:
             repeat(self.study, before, before.user_attrs.get(ATTEMPT, 0) + 1)
         if isinstance(told.error, WorkerDied | TooLong):
-            leave_result(self.sweep.trial(done.number), "failed", told.reason, done.seconds)
+            result.leave(self.sweep.trial(done.number), result.Status.FAILED, told.reason, done.seconds)
         self.on_tell(self._frozen(running.trial), done.seconds)
         if isinstance(told.error, InputError) and self._told == 0:
             raise told.error

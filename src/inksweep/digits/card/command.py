@@ -27,8 +27,8 @@ from inksweep.errors import InputError, last_line
 from inksweep.files import put_folder, recover, replacing
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import predictions
+from inksweep.runs import result as results
 from inksweep.runs.predictions import Predictions
-from inksweep.runs.result import write_result
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _build(found: Source, building: WinnerDir) -> dict[str, Any]:
         content["metrics"] = measured.metrics
     if found.members:
         result = ensemble.result(found, measured.metrics, parameter_count(model))
-        write_result(RunDir(building.root), result)
+        results.write(building.result, result)
     checkpoint.save(building.model, content)
     answers = {name: _predictions(scaled, getattr(splits, name)) for name, scaled in measured.scaled.items()}
     predictions.save(building.predictions, answers)

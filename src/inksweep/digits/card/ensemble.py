@@ -1,11 +1,13 @@
 """What `result.json` says of an ensemble: not what one of its members came to."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-from inksweep.digits.card.source import Source, read
+from inksweep.digits.card.source import Source, read_result
+from inksweep.runs.result import Objective, Result
 
 
-def result(source: Source, metrics: dict[str, float], parameters: int) -> dict[str, Any]:
+def result(source: Source, metrics: dict[str, float], parameters: int) -> Result:
     """Return the result of an ensemble; what is not said here is that of its first member.
 
     Args:
@@ -15,37 +17,27 @@ def result(source: Source, metrics: dict[str, float], parameters: int) -> dict[s
     """
     before, files = source.result, [member.result for member in source.members]
     if all(file.is_file() for file in files):
-        members = [read(file) for file in files]
-        seconds = _summed([member.get("seconds") or {} for member in members])
-        seeds = [member.get("seed") for member in members]
-        before = members[0]
+        members = [read_result(file) for file in files]
+        before, seconds, seeds = members[0], _summed(members), [member.seed for member in members]
     else:
-        # That of one member, if no card was written of it yet.
-        seconds = before.get("seconds", {}) if "ensemble" in before else {}
-        seeds = before.get("seeds", [])
-    known = {**metrics, "parameters": parameters, "seconds/train": seconds.get("train")}
-
-    def measured(objective: dict[str, Any]) -> dict[str, Any]:
-        return {**objective, "value": known.get(str(objective.get("name")))}
-
-    several = before.get("objectives")
-    return {
-        **before,
-        "objective": measured(before.get("objective") or {"name": None}),
-        **({"objectives": [measured(one) for one in several]} if several else {}),
-        "metrics": metrics,
-        "seconds": seconds,
-        "parameters": parameters,
-        "ensemble": (source.selection or {}).get("members", []),
-        "seeds": seeds,
-        # One is not enough.
-        "command": None,
-        "commands": (source.selection or {}).get("commands", []),
-    }
+        # If no card was written of the ensemble yet, this is the result of one member.
+        seconds = before.seconds if before.ensemble is not None else {}
+        seeds = before.seeds or []
+    selection = source.selection or {}
+    return replace(
+        before,
+        objectives=[Objective(objective.name) for objective in before.objectives],
+        metrics=metrics,
+        seconds=seconds,
+        parameters=parameters,
+        ensemble=selection.get("members", []),
+        seeds=seeds,
+        command=None,  # it takes several
+        commands=selection.get("commands", []),
+    )
 
 
-def _summed(phases: list[dict[str, float]]) -> dict[str, float]:
-    """Return the sums of those phases that all of them know."""
-    return {
-        name: round(sum(one[name] for one in phases), 3) for name in phases[0] if all(name in one for one in phases)
-    }
+def _summed(members: Sequence[Result]) -> dict[str, float]:
+    """Return the seconds of those phases that all of them know."""
+    phases = [phase for phase in members[0].seconds if all(phase in member.seconds for member in members)]
+    return {phase: sum(member.seconds[phase] for member in members) for phase in phases}

@@ -14,6 +14,7 @@ from inksweep.digits.config.parse import plain
 from inksweep.digits.data.dataset import Splits
 from inksweep.digits.models import Ensemble, parameter_count
 from inksweep.paths import shown
+from inksweep.runs.result import Result
 from inksweep.significance import expected_optimism, wilson
 
 # Mistakes that are named and drawn.
@@ -26,7 +27,7 @@ Labels = npt.NDArray[np.integer[Any]]
 
 def collect(
     source: Source,
-    result: dict[str, Any],
+    result: Result,
     model: nn.Module,
     about: dict[str, Any],
     measured: Measured,
@@ -36,7 +37,7 @@ def collect(
 
     Args:
         source: what the card is of.
-        result: the result.json that goes with the model.
+        result: of the run or ensemble that the model is.
         model: it.
         about: the rest of its model.pt.
         measured: its answers.
@@ -230,13 +231,13 @@ def _calibration(source: Source, measured: Measured) -> dict[str, Any]:
     }
 
 
-def _training(source: Source, result: dict[str, Any]) -> dict[str, Any]:
-    commands = (source.selection or {}).get("commands") or result.get("commands") or [result.get("command")]
+def _training(source: Source, result: Result) -> dict[str, Any]:
+    commands = (source.selection or {}).get("commands") or result.commands or [result.command]
     return {
         "commands": [command for command in commands if command],
-        "seconds": (result.get("seconds") or {}).get("total"),
+        "seconds": result.seconds.get("total"),
         # Of each training in it, in their order.
-        "seeds": result.get("seeds") or [result.get("seed")],
+        "seeds": result.seeds or [result.seed],
         # Not the date of a file: a copy has a later one.
-        **{key: result.get(key) for key in ("started", "threads", "device", "git", "versions")},
+        **{key: getattr(result, key) for key in ("started", "threads", "device", "git", "versions")},
     }

@@ -1,5 +1,7 @@
 """What a card is written of: the winner of a sweep with the story of its choice, or a single run."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from inksweep.errors import InputError
 from inksweep.files import read_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import find as find_module
+from inksweep.runs import result as results
+from inksweep.runs.result import Result
 from inksweep.runs.selection import lacking
 
 SCHEMA_VERSION = 1
@@ -30,7 +34,7 @@ class Source:
     is_winner: bool
     # What selection.json says; None: it is a single run, or a winner from before there was such a file.
     selection: dict[str, Any] | None
-    result: dict[str, Any]
+    result: Result
     conf: Config
     # The run directory with what Hydra knows, which may be gone.
     origin: RunDir
@@ -90,7 +94,7 @@ class Source:
     def is_current(self) -> bool:
         """Whether the winner is still the one that was read."""
         now = WinnerDir(self.folder)
-        return now.result.is_file() and (_selection(now), read(now.result)) == (self.selection, self.result)
+        return now.result.is_file() and (_selection(now), read_result(now.result)) == (self.selection, self.result)
 
     def _run(self, path: str) -> RunDir:
         return RunDir(self.folder.parent / path)
@@ -120,7 +124,9 @@ def find(folder: Path, overrides: list[str]) -> Source:
     selection = _selection(winner) if is_winner else None
     origin = run if selection is None else RunDir(folder.parent / str(selection["model"]["path"]))
     conf = saved.settings(folder, overrides)
-    return Source(folder, winner if is_winner else run.card, is_winner, selection, read(run.result), conf, origin)
+    return Source(
+        folder, winner if is_winner else run.card, is_winner, selection, read_result(run.result), conf, origin
+    )
 
 
 def _selection(winner: WinnerDir) -> dict[str, Any] | None:
@@ -138,8 +144,20 @@ def _selection(winner: WinnerDir) -> dict[str, Any] | None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a file of a winner or a run; InputError names one that is missing, broken, or holds no keys."""
-    try:
+    """Read a JSON file of a winner or a run; InputError names one that is missing, broken, or holds no keys."""
+    with _hint():
         return read_json(path)
+
+
+def read_result(path: Path) -> Result:
+    """Read a result.json; InputError names one that is missing, broken, or holds what no run writes."""
+    with _hint():
+        return results.read(path)
+
+
+@contextmanager
+def _hint() -> Iterator[None]:
+    try:
+        yield
     except InputError as error:
         raise InputError(f"{error}; restore it or train again") from error

@@ -9,11 +9,12 @@ warning.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from inksweep.digits.tracker.tracked import Row, TrackedRun, said
 from inksweep.errors import InputError
+from inksweep.runs.result import Result
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class Tracker(Protocol):
     def log(self, row: Row) -> None:
         """Take in an evaluation: a row of metrics.csv."""
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Take in the content of result.json and close the run."""
+    def finish(self, result: Result) -> None:
+        """Take in how the run ended, and close it."""
 
 
 class Csv:
@@ -48,7 +49,7 @@ class Csv:
     def log(self, row: Row) -> None:
         """Do nothing."""
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Result) -> None:
         """Do nothing."""
 
 
@@ -66,7 +67,7 @@ class Guarded:
         """Take in an evaluation, if the tool can."""
         self._attempt(self._tracker.log, row)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Result) -> None:
         """Close the run, if the tool can."""
         self._attempt(self._tracker.finish, result)
 

@@ -7,13 +7,14 @@ import os
 import shlex
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from inksweep.digits.tracker.tracked import Row, TrackedRun, as_typed, final, metrics, remember, remembered, said
 from inksweep.errors import InputError, without_password
+from inksweep.runs.result import Result, Status
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +77,13 @@ class MLflow:
         if time.monotonic() >= self._next_try:
             self._send()
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Result) -> None:
         """Send the final metrics and all that is left, then close the run."""
         self._add(final(result))
         self._send()
-        for name in ("status", "reason"):
-            self._client.set_tag(self._id, f"inksweep.{name}", result[name] or "")
-        status = {"completed": "FINISHED", "failed": "FAILED"}.get(result["status"], "KILLED")
+        self._client.set_tag(self._id, "inksweep.status", result.status.value)
+        self._client.set_tag(self._id, "inksweep.reason", result.reason or "")
+        status = {Status.COMPLETED: "FINISHED", Status.FAILED: "FAILED"}.get(result.status, "KILLED")
         self._client.set_terminated(self._id, status)
 
     def _add(self, metrics: Row) -> None:

@@ -2,11 +2,11 @@
 
 import shlex
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from inksweep.digits.tracker.tracked import Row, TrackedRun, as_typed, final, metrics
 from inksweep.paths import shown
+from inksweep.runs.result import Result, Status
 
 
 class TensorBoard:
@@ -29,12 +29,12 @@ class TensorBoard:
         self._step = int(row["samples"])
         self._scalars(metrics(row))
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Result) -> None:
         """Write the final metrics and, where no one will go on with this run, how it ended."""
         self._scalars(final(result))
         # What is said first stays. Only a trial, or a run that is complete, has ended for good.
-        if result["status"] == "completed" or self._run.study is not None:
-            self._writer.file_writer.add_summary(_session_end(failed=result["status"] == "failed"))
+        if result.status is Status.COMPLETED or self._run.study is not None:
+            self._writer.file_writer.add_summary(_session_end(failed=result.status is Status.FAILED))
         self._writer.close()
 
     def _scalars(self, metrics: Row) -> None:

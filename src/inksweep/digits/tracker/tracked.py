@@ -14,6 +14,7 @@ from inksweep.digits.config.schema import Config
 from inksweep.errors import without_password
 from inksweep.files import replacing
 from inksweep.paths import RunDir
+from inksweep.runs.result import Result
 
 Row = Mapping[str, float]
 Value = bool | int | float | str | None
@@ -63,14 +64,14 @@ class TrackedRun:
         return self.study is not None and any(self.folder.parent.glob(f"*/{RunDir(self.folder).tracker.name}"))
 
 
-def describe(conf: Config, hydra: Any, out: RunDir, facts: Mapping[str, Any]) -> TrackedRun:
+def describe(conf: Config, hydra: Any, out: RunDir, result: Result) -> TrackedRun:
     """Return what a tracker is told of a run.
 
     Args:
         conf: its settings.
         hydra: Hydra's own settings for it; of a resumed run those of its first start.
         out: its directory.
-        facts: what its result.json will hold: `command`, `git`.
+        result: what is known of it so far.
     """
     folder, is_trial = out.root.resolve(), str(hydra.mode).rpartition(".")[2] == "MULTIRUN"
     study = OmegaConf.select(hydra, "sweeper.study_name") or dated(folder.parent)
@@ -80,8 +81,8 @@ def describe(conf: Config, hydra: Any, out: RunDir, facts: Mapping[str, Any]) ->
         str(hydra.job.num) if is_trial else dated(folder),
         study if is_trial else None,
         settings(conf, hydra.runtime.choices, hydra.overrides.task),
-        facts["command"],
-        (facts["git"] or {}).get("sha"),
+        result.command or "",
+        (result.git or {}).get("sha"),
         conf.trainer.resume is not None,
     )
 
@@ -144,11 +145,12 @@ def metrics(row: Row) -> dict[str, float]:
     return {name: value for name, value in row.items() if name != "samples"}
 
 
-def final(result: Mapping[str, Any]) -> dict[str, float]:
+def final(result: Result) -> dict[str, float]:
     """Return what a run comes to: the metrics of the saved weights, or the last ones, and what it took."""
-    numbers = {f"final/{name}": value for name, value in result["metrics"].items()}
-    numbers["parameters"] = result["parameters"]
-    numbers |= {f"seconds/{phase}": result["seconds"].get(phase) for phase in ("train", "total")}
+    content = result.content()
+    numbers = {f"final/{name}": value for name, value in content["metrics"].items()}
+    numbers["parameters"] = content["parameters"]
+    numbers |= {f"seconds/{phase}": content["seconds"].get(phase) for phase in ("train", "total")}
     return {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
 
 

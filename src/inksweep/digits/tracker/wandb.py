@@ -3,12 +3,11 @@
 import os
 import secrets
 import shlex
-from collections.abc import Mapping
-from typing import Any
 
 from inksweep.digits.tracker.tracked import Row, TrackedRun, final, metrics, remember, remembered, said
 from inksweep.errors import InputError
 from inksweep.paths import shown
+from inksweep.runs.result import Result, Status
 
 
 class Wandb:
@@ -70,13 +69,13 @@ class Wandb:
         self._step = int(row["samples"])
         self._run.log(dict(metrics(row)), step=self._step, commit=True)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
+    def finish(self, result: Result) -> None:
         """Write the final metrics into the summary, close the run and end the library's process."""
         import wandb
 
         try:
-            self._run.summary.update({**final(result), "status": result["status"], "reason": result["reason"]})
+            self._run.summary.update({**final(result), "status": result.status.value, "reason": result.reason})
             # 255 is what the library makes of Ctrl-C: killed.
-            self._run.finish(exit_code={"failed": 1, "stopped": 255}.get(result["status"], 0))
+            self._run.finish(exit_code={Status.FAILED: 1, Status.STOPPED: 255}.get(result.status, 0))
         finally:
             wandb.teardown()

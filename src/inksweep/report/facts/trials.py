@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from inksweep.errors import InputError
 from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import metrics as metrics_module
-from inksweep.runs.result import result
+from inksweep.runs import result
 from inksweep.sweep.study.notes import (
     ATTEMPT,
     COPIES,
@@ -97,11 +97,10 @@ def measured(trial: Trial, name: str) -> float | None:
 def objective_names(sweep: SweepDir, trials: Sequence[FrozenTrial], size: int) -> list[str]:
     """Return what the objectives are called: by a result.json, else by number."""
     for trial in trials:
-        found = result(sweep.trial(trial.number))
-        listed = found.get("objectives") or [found.get("objective")]
-        names = [entry.get("name") for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-        if len(names) == size and all(names):
-            return [str(name) for name in names]
+        objectives = result.read_or_empty(sweep.trial(trial.number).result).objectives
+        names = [objective.name for objective in objectives if objective.name]
+        if len(names) == len(objectives) == size:
+            return names
     return ["objective"] if size == 1 else [f"objective {number + 1}" for number in range(size)]
 
 
@@ -176,7 +175,7 @@ def _trained_on_validation(run: RunDir, trial: FrozenTrial, is_final: bool) -> b
     """Whether a trial was trained on the pictures of its objective, which then ranks nothing."""
     if is_final and trial.params.get("full"):  # its folder may be on another machine
         return True
-    return result(run).get("trained_on_validation") is True
+    return result.read_or_empty(run.result).trained_on_validation is True
 
 
 def _note(trial: FrozenTrial) -> str:
@@ -195,9 +194,7 @@ def _note(trial: FrozenTrial) -> str:
 
 
 def _traceback(run: RunDir) -> str:
-    error = result(run).get("error")
-    if not isinstance(error, dict):
-        return ""
+    error = result.read_or_empty(run.result).error or {}
     return str(error.get("traceback") or error.get("message") or "")
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from inksweep import trial
 from inksweep.errors import Diverged
 from inksweep.paths import RunDir
-from inksweep.runs.result import STATUS_OF_STOPPED, leave_result, metrics
+from inksweep.runs import result
 from inksweep.sweep.job.job import EndNow
 
 
@@ -59,8 +59,9 @@ class TrialTask:
             error = raised
             raise
         finally:
-            reason = f"{type(error).__name__}: {error}" if error else watcher.reason
-            status = "failed" if error else STATUS_OF_STOPPED.get(reason, "stopped")
-            leave_result(run, status, reason, time.monotonic() - started, value)
-            watcher.finish(metrics(run))
+            status, reason = result.ending(watcher.reason)
+            if error:
+                status, reason = result.Status.FAILED, f"{type(error).__name__}: {error}"
+            result.leave(run, status, reason, time.monotonic() - started, value)
+            watcher.finish(result.read_or_empty(run.result).metrics)
         return value

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from inksweep.errors import InputError
 from inksweep.paths import RunDir, SweepDir
-from inksweep.runs.result import result
+from inksweep.runs import result
 from inksweep.sweep.settings import WinnerConf
 from inksweep.sweep.study.notes import COPIES
 from inksweep.sweep.study.trials import measured
@@ -185,8 +185,8 @@ def of_search(study: Study, conf: WinnerConf, sweep: SweepDir) -> Choice | None:
 
 def _searched(trial: FrozenTrial, sweep: SweepDir) -> Ran:
     path = str(trial.user_attrs.get(COPIES, trial.number))
-    seed = result(RunDir(sweep.root / path)).get("seed")
-    return Ran(path, seed if isinstance(seed, int) else None, list(trial.values), measured(trial), trial)
+    seed = result.read_or_empty(RunDir(sweep.root / path).result).seed
+    return Ran(path, seed, list(trial.values), measured(trial), trial)
 
 
 def best_runs(runs: Sequence[Ran], study: Study) -> list[Ran]:

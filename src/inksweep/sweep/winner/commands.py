@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from inksweep.errors import last_line
 from inksweep.paths import RunDir, SweepDir
-from inksweep.runs.result import result
+from inksweep.runs import result
 from inksweep.sweep.space.grammar import bare
 from inksweep.sweep.winner.choice import Choice
 
@@ -27,14 +27,14 @@ def command(sweep: SweepDir, trial: FrozenTrial, program: str) -> str:
 
 
 def _command(run: RunDir, program: str) -> str:
-    found = result(run)
-    if recorded := found.get("command"):
-        return str(recorded) + _threads(run, str(recorded), found.get("threads"))
+    ended = result.read_or_empty(run.result)
+    if ended.command:
+        return ended.command + _threads(run, ended.command, ended.threads)
     overrides: Any = OmegaConf.to_container(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
     return shlex.join(["python", program, *overrides])
 
 
-def _threads(run: RunDir, recorded: str, threads: Any) -> str:
+def _threads(run: RunDir, recorded: str, threads: int | None) -> str:
     """Return what to add so that a training has the threads of its slot again: sums depend on their number."""
     key = "trainer.threads"
     try:
@@ -43,4 +43,4 @@ def _threads(run: RunDir, recorded: str, threads: Any) -> str:
     except Exception as error:  # a config that is gone or broken, a command edited by hand
         log.debug("%s: %s", run.root, last_line(error))
         return ""
-    return f" {key}={threads}" if isinstance(threads, int) and has_key and not is_typed else ""
+    return f" {key}={threads}" if threads is not None and has_key and not is_typed else ""

@@ -15,9 +15,10 @@ from optuna.trial import FrozenTrial
 from inksweep.errors import InputError
 from inksweep.files import put_folder, read_json, recover, replacing
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
+from inksweep.runs import result
 from inksweep.sweep.settings import EXPORTS
 from inksweep.sweep.study.notes import OWNER
-from inksweep.sweep.winner.choice import Choice, Ran
+from inksweep.sweep.winner.choice import Choice
 from inksweep.sweep.winner.commands import commands
 from inksweep.sweep.winner.plain_card import card
 
@@ -155,7 +156,7 @@ def wants_card(sweep: SweepDir) -> bool:
     made, selection = (_json(sweep.winner.card_facts) or {}).get("selection"), saved_selection(sweep)
     failed = _failed_exports(sweep.winner).intersection((selection or {}).get("export", []))
     # Only our own runs say this of themselves; a model.pt of another app is not ours to describe.
-    is_ours = sweep.winner.model.is_file() and "versions" in (_json(sweep.winner.result) or {})
+    is_ours = sweep.winner.model.is_file() and result.read_or_empty(sweep.winner.result).is_ours
     return is_ours and (made != selection or bool(failed))
 
 
@@ -169,11 +170,6 @@ def _json(path: Path) -> dict[str, Any] | None:
 def host(trial: FrozenTrial) -> str:
     """Return the machine that ran `trial`."""
     return str(trial.user_attrs.get(OWNER, {}).get("host", "an unknown machine"))
-
-
-def place(sweep: SweepDir, run: Ran) -> str:
-    """Return how the folder of a training is shown."""
-    return shown(sweep.root / run.path)
 
 
 def _flush(path: Path) -> None:

@@ -7,7 +7,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.paths import RunDir, SweepDir
-from inksweep.runs.result import result
+from inksweep.runs import result
 from inksweep.sweep.settings import WinnerConf
 from inksweep.sweep.space.grammar import bare
 from inksweep.sweep.stopping import Target
@@ -31,8 +31,8 @@ def selection(choice: Choice, study: Study, sweep: SweepDir, conf: WinnerConf, t
         target: of the search.
     """
     states = Ledger(study).states
-    said = result(RunDir(sweep.root / choice.model.path)).get("objective")
-    name = said.get("name") if isinstance(said, dict) else None
+    objectives = result.read_or_empty(RunDir(sweep.root / choice.model.path).result).objectives
+    name = objectives[0].name if objectives else None
     maximize = study.directions[0] is StudyDirection.MAXIMIZE
     return {
         "schema_version": 1,

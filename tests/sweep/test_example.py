@@ -24,7 +24,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "any_hydra_app"
 # A command that the README gains or loses, or that moves, shows here.
 INSTALL, SINGLE, GRID, SEARCH, NIGHT, TARGET, WIDE, COMPARE, REPORT = (
     shlex.split(line, comments=True)
-    for line in re.findall(r"```\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.DOTALL)[0].splitlines()
+    for line in re.findall(r"```bash\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.DOTALL)[0].splitlines()
 )
 assert INSTALL == ["pip", "install", "inksweep[report]"]
 STEPS = yaml.safe_load((EXAMPLE / "conf" / "config.yaml").read_text())["steps"]

@@ -1,4 +1,4 @@
-"""The entry point: Hydra composes a config, `inksweep.digits.run` trains, the objective goes back to whoever asked."""
+"""The entry point: Hydra composes a config, `inksweep.digits.run` trains, the objective goes back to the sweep."""
 
 from contextlib import nullcontext
 
@@ -19,11 +19,11 @@ parse.register()
 
 @hydra.main(config_path="conf", config_name="config", execution_whitelist=TRUSTED)
 def main(cfg: DictConfig) -> float | list[float]:
-    """Train once, within hearing of the sweep that asked for it, and return the objective."""
-    from inksweep.digits.run import run  # imports torch: `--help` does without
-
+    """Train once, reporting to the sweep that asked for it if there is one, and return the objective."""
     # A run of its own ends here with its one line; the error of one job among many is its sweeper's to handle.
     with one_line_errors() if HydraConfig.get().mode is RunMode.RUN else nullcontext():
+        from inksweep.digits.run import run  # imports torch: `--help` does without
+
         return run(cfg, trial.Reporter(cfg.objective)).objective
 
 

@@ -1,5 +1,6 @@
 """cli.py: what a person types and reads."""
 
+import importlib.metadata
 import json
 import runpy
 import subprocess
@@ -9,10 +10,9 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from inksweep import cli, figures
+from inksweep import cli, extras, figures
 from inksweep.digits import checkpoint
 from inksweep.digits.config import parse
-from inksweep.errors import InputError
 from tests.conftest import REPOSITORY, tiny
 
 
@@ -79,17 +79,32 @@ def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_conf_is_that_of_the_current_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert parse.find_conf() == Path(cli.__file__).parents[2] / "conf"
+    assert parse.find_conf() == REPOSITORY / "conf"
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "config.yaml").touch()
     assert parse.find_conf() == tmp_path / "conf"
 
 
-def test_where_there_is_no_conf_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_repository_conf_is_that_of_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(parse, "__file__", str(tmp_path / "a" / "b" / "inksweep" / "digits" / "config" / "parse.py"))
-    with pytest.raises(InputError, match=r"no conf/config\.yaml in"):
-        parse.find_conf()
+    monkeypatch.setattr(extras, "__file__", str(tmp_path / "site-packages" / "inksweep" / "extras.py"))
+    assert parse.find_conf() == Path(cli.__file__).parent / "starter" / "conf"
+
+
+def test_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert not ended.value.code
+    assert capsys.readouterr().out == f"inksweep {importlib.metadata.version('inksweep')}\n"
+
+
+def test_each_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert {"init", "data", "evaluate", "card", "compare", "dashboard", "diff", "export", "report"} == set(cli.COMMANDS)
+    for name, (about, _) in cli.COMMANDS.items():
+        assert f" {name} {about} " in f"{said} "
 
 
 def test_help_imports_neither_torch_nor_hydra() -> None:

@@ -17,7 +17,7 @@ import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from inksweep import cli
+from inksweep import cli, extras
 from inksweep.paths import SweepDir
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -121,7 +121,7 @@ def test_without_optuna_dashboard_the_line_says_how_to_get_it(
     sweep: SweepDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
-    assert 'pip install -e ".[dashboard]"' in refusal([str(sweep.root)], capsys)
+    assert extras.install("dashboard") in refusal([str(sweep.root)], capsys)
 
 
 def test_a_port_that_is_taken_or_none_is_named(sweep: SweepDir, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,10 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "inksweep"
 
 # Below src/inksweep, from the ground up. A room may import those of the floors below its own, and itself.
 FLOORS = [
+    {"extras"},
     {"cores", "errors", "paths", "significance", "trial"},
     {"files"},
+    {"init"},
     {"figures", "runs"},
     {"compare", "diff", "digits", "sweep"},
     {"dashboard", "report"},
@@ -57,6 +59,8 @@ DIGITS = {
     "tracker": {"config"},
     "export": {"classifier", "config", "data"},
     "run_figures": {"checkpoint", "config", "data"},
+    "shown": {"augment", "config", "data", "training"},
+    "evaluate": {"checkpoint", "config", "data", "training"},
     "card": {"checkpoint", "classifier", "config", "data", "export", "models", "training"},
     "run": {"checkpoint", "config", "console", "data", "models", "run_figures", "tracker", "training"},
 }

@@ -1,6 +1,7 @@
-"""The console script `inksweep`: thin words over the rooms. A command is one function; what it needs it imports itself.
+"""The console script `inksweep`: which commands there are and which words they take. What they do stands elsewhere.
 
-`inksweep --help` therefore answers without torch, and one command never pays for another.
+A command is one function here: it adds its words to a parser and returns what is called with them, which imports what
+it needs itself. `inksweep --help` therefore answers without torch, and no command pays for another.
 """
 
 import argparse
@@ -8,19 +9,25 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inksweep.compare import FORMATS
-from inksweep.errors import InputError, one_line_errors
-from inksweep.paths import RunDir, shown
+from inksweep.errors import need_extra, one_line_errors
+
+# Called with the words that were typed.
+Run = Callable[[argparse.Namespace], None]
+# Adds the words of a command to its parser, and returns what runs.
+Command = Callable[[argparse.ArgumentParser], Run]
+# By name, with what `--help` says of each.
+COMMANDS: dict[str, tuple[str, Command]] = {}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command in `argv` (by default what was typed); user errors are one line and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a folder may have any name, a terminal few letters
+            stream.reconfigure(errors="backslashreplace")  # a folder's name may hold what the terminal cannot show
     arguments = _parse(_parser(), sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -33,78 +40,25 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="inksweep", description="Look at data, runs and sweeps.")
+    parser.add_argument("--version", action=_Version, help="show the version of inksweep and end")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    data = commands.add_parser("data", help="fetch and verify a data set, show its numbers and a picture")
-    data.add_argument("name", metavar="NAME", help="a file of conf/data, such as mnist")
-    data.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as augment=affine")
-    data.add_argument("--augment", metavar="NAME", help="show this augmentation, a file of conf/augment, too")
-    data.add_argument("--out", metavar="PNG", type=Path, help="default outputs/NAME.png or NAME-AUGMENT.png")
-    data.set_defaults(run=show_data)
-
-    evaluate = commands.add_parser("evaluate", help="load a saved model and measure it again on its data set")
-    evaluate.add_argument("folder", metavar="FOLDER", type=Path, help="a run directory, or the winner/ of a sweep")
-    evaluate.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as data.root=/elsewhere")
-    evaluate.set_defaults(run=evaluate_again)
-
-    card = commands.add_parser("card", help="the model card of a sweep's winner, or of one run")
-    card.add_argument("folder", metavar="FOLDER", type=Path, help="the winner/ of a sweep, or a run directory")
-    card.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as data.root=/elsewhere")
-    card.set_defaults(run=write_card)
-
-    compare = commands.add_parser("compare", help="runs in a table: what differs, and what came of it")
-    compare.add_argument("paths", metavar="PATH", nargs="+", help="a run, a sweep, a folder above them, or a pattern")
-    compare.add_argument("--metric", metavar="NAME,...", action="append", help="in place of objective, test/accuracy")
-    compare.add_argument("--sort", metavar="KEY,...", help="default: the objective; also KEY:asc, KEY:desc")
-    compare.add_argument("--top", metavar="N", type=_count, help="only the first N rows")
-    compare.add_argument("--where", metavar="CONDITION", help="such as 'model=cnn and val/accuracy>99%%'")
-    compare.add_argument("--group-by", metavar="KEY,...", help="means over runs; config: all that differs but the seed")
-    compare.add_argument("--columns", metavar="KEY,...", help="exactly these: settings, metrics, run, status, ...")
-    compare.add_argument("--format", choices=FORMATS, default=FORMATS[0])
-    compare.set_defaults(run=show_comparison)
-
-    dashboard = commands.add_parser("dashboard", help="open optuna-dashboard on a sweep, also while it runs")
-    dashboard.add_argument("folder", metavar="SWEEP", type=Path, help="a sweep directory, such as multirun/night")
-    dashboard.add_argument("--port", type=int, default=8080, help="on 127.0.0.1; default 8080, 0: any that is free")
-    dashboard.add_argument("--storage", metavar="URL", help="the database of the sweep, if it has a password")
-    dashboard.set_defaults(run=show_dashboard)
-
-    diff = commands.add_parser("diff", help="two runs: what differs, whether it matters, where they disagree")
-    diff.add_argument("a", metavar="A", type=Path, help="a run directory, or the winner/ of a sweep")
-    diff.add_argument("b", metavar="B", type=Path, help="another one")
-    diff.add_argument("--split", choices=("test", "val"), default="test", help="where to look for disagreements")
-    diff.add_argument("--images", metavar="N", type=_count, default=6, help="digits drawn in the terminal; default 6")
-    diff.add_argument("--png", metavar="FILE", type=Path, help="draw curves and disagreements into a picture")
-    diff.add_argument("--format", choices=("table", "json"), default="table", help="json: all of it, unrounded")
-    diff.set_defaults(run=show_diff)
-
-    export = commands.add_parser("export", help="a saved model as a file for other programs, checked")
-    export.add_argument("folder", metavar="FOLDER", type=Path, help="a run directory, or the winner/ of a sweep")
-    export.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings, such as data.root=/elsewhere")
-    export.add_argument("--format", choices=("onnx", "torch-export"), action="append", help="default onnx; repeatable")
-    export.add_argument("--out", metavar="FILE", type=Path, help="default: model.onnx or model.pt2 in the folder")
-    export.set_defaults(run=export_model)
-
-    report = commands.add_parser("report", help="a sweep in one page with pictures; several beside each other")
-    report.add_argument("folders", metavar="SWEEP", type=Path, nargs="+", help="a sweep directory, as multirun/night")
-    report.add_argument("--out", metavar="FILE", type=Path, help="default: report.html in the sweep; of several, here")
-    report.add_argument("--png", action="store_true", help="also the main plots, as pictures in report/ in the sweep")
-    report.add_argument("--watch", action="store_true", help="write it anew while the sweep runs")
-    report.add_argument("--every", metavar="SECONDS", type=_seconds, default=10.0, help="with --watch; default 10")
-    report.add_argument("--storage", metavar="URL", help="the database of the sweep, if it has a password")
-    report.set_defaults(run=write_report)
+    for name, (about, add) in COMMANDS.items():
+        command = commands.add_parser(name, help=about)
+        command.set_defaults(run=add(command))
     return parser
 
 
-def _seconds(text: str) -> float:
-    """Read a time in seconds, above 0."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than the rest of the start."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import inksweep
+
+        print(f"inksweep {inksweep.__version__}")
+        parser.exit()
 
 
 def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
@@ -117,110 +71,186 @@ def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Nam
     return arguments
 
 
-def show_data(arguments: argparse.Namespace) -> None:
-    """`inksweep data NAME`: fetch, verify, show shapes and ranges, draw digits before and after preprocessing."""
-    from inksweep.digits.config.parse import compose
+def _command(about: str) -> Callable[[Command], Command]:
+    """Make the function below a command of its name; `about` is what `inksweep --help` says of it."""
 
-    chosen = [f"augment={arguments.augment}"] if arguments.augment else []
-    conf = compose([f"data={arguments.name}", *chosen, *arguments.overrides])
+    def register(add: Command) -> Command:
+        COMMANDS[add.__name__] = (about, add)
+        return add
 
-    from rich.console import Console
-
-    from inksweep import figures
-    from inksweep.digits.augment import Identity
-    from inksweep.digits.data import dataset
-    from inksweep.digits.data.shown import facts, one_of_each, panels, table
-    from inksweep.digits.training.build import build
-
-    splits = dataset.load(conf.data)
-    measured = [facts(name, getattr(splits, name), conf.data) for name in ("train", "val", "test")]
-    Console().print(table(conf, measured))
-
-    classes = conf.data.classes
-    digits = splits.train.subset(one_of_each(splits.train.labels, len(classes), rounds=2))
-    names = [classes[label] for label in digits.labels.tolist()]
-    augment = build("augment", conf.augment)
-    changed = None if isinstance(augment, Identity) else augment
-    drawn = panels(digits.images, names, conf.data.mean, conf.data.std, changed)
-    name = "-".join([conf.data.name, *([arguments.augment] if arguments.augment else [])])
-    out = arguments.out or Path("outputs") / f"{name}.png"
-    figures.save(figures.digits(f"{conf.data.name}: training digits", drawn, len(classes)), out)
-    print(f"picture: {out}")
+    return register
 
 
-def evaluate_again(arguments: argparse.Namespace) -> None:
-    """`inksweep evaluate FOLDER`: load model.pt, measure both splits, say whether that is what was recorded.
+@_command("write conf/ and train.py into a folder, to train there")
+def init(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep init FOLDER`: nothing that is there is touched."""
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="made if it is not there; `.` for this one")
 
-    Exit code 1 if an accuracy differs from the recorded one.
-    """
-    from functools import partial
+    def run(arguments: argparse.Namespace) -> None:
+        from inksweep import init
 
-    from inksweep.digits import checkpoint
-    from inksweep.digits.config import saved
-    from inksweep.digits.data import dataset
-    from inksweep.digits.training import evaluation
+        init.run(arguments.folder)
 
-    conf = saved.settings(arguments.folder, arguments.overrides)
-    model, about = checkpoint.load_model(RunDir(arguments.folder).model)
-    preprocess = about["preprocess"]
-    to_input = partial(dataset.to_input, mean=preprocess["mean"], std=preprocess["std"])
-    splits, differs = dataset.load(conf.data), False
-    for name, digits in (("val", splits.val), ("test", splits.test)):
-        logits = evaluation.infer(model, digits.images, to_input, conf.data.eval_batch_size)
-        measured, recorded = evaluation.metrics(logits, digits.labels)["accuracy"], about["metrics"][f"{name}/accuracy"]
-        differs = differs or measured != recorded
-        print(f"{name}/accuracy {measured:.4f} on {len(digits):,} images, recorded {recorded:.4f}")
-    if differs:
-        print("not the recorded accuracy: another data set, another machine, or another torch", file=sys.stderr)
-        sys.exit(1)
+    return run
 
 
-def write_card(arguments: argparse.Namespace) -> None:
-    """`inksweep card FOLDER`: calibrate, measure, draw and describe a winner in place, or a run in its card/."""
-    from inksweep.digits.card import command
+@_command("fetch and verify a data set, show its numbers and a picture")
+def data(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep data NAME`."""
+    parser.add_argument("name", metavar="NAME", help="a file of conf/data, such as mnist")
+    _add_overrides(parser, "augment=affine")
+    parser.add_argument("--augment", metavar="NAME", help="show this augmentation, a file of conf/augment, too")
+    parser.add_argument("--out", metavar="PNG", type=Path, help="default outputs/NAME.png or NAME-AUGMENT.png")
 
-    command.run(arguments.folder, arguments.overrides)
+    def run(arguments: argparse.Namespace) -> None:
+        need_extra("inksweep data", "digits")
+        from inksweep.digits import shown
+
+        shown.run(arguments.name, arguments.overrides, arguments.augment, arguments.out)
+
+    return run
 
 
-def show_comparison(arguments: argparse.Namespace) -> None:
-    """`inksweep compare PATH...`: a row a run, without torch."""
-    from inksweep.compare import comparison, tables
-    from inksweep.runs import find, index
+@_command("load a saved model and measure it again on its data set")
+def evaluate(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep evaluate FOLDER`: exit code 1 if an accuracy differs from the recorded one."""
+    _add_model(parser)
+
+    def run(arguments: argparse.Namespace) -> None:
+        need_extra("inksweep evaluate", "digits", ["torch"])
+        from inksweep.digits import evaluate
+
+        evaluate.run(arguments.folder, arguments.overrides)
+
+    return run
+
+
+@_command("the model card of a sweep's winner, or of one run")
+def card(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep card FOLDER`: a winner's is written into its folder, a run's into the run's card/."""
+    _add_model(parser)
+
+    def run(arguments: argparse.Namespace) -> None:
+        need_extra("inksweep card", "digits")
+        from inksweep.digits.card import command
+
+        command.run(arguments.folder, arguments.overrides)
+
+    return run
+
+
+@_command("runs in a table: what differs, and what came of it")
+def compare(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep compare PATH...`: a row a run."""
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="a run, a sweep, a folder above them, or a pattern")
+    parser.add_argument("--metric", metavar="NAME,...", action="append", help="in place of objective, test/accuracy")
+    parser.add_argument("--sort", metavar="KEY,...", help="default: the objective; also KEY:asc, KEY:desc")
+    parser.add_argument("--top", metavar="N", type=_count, help="only the first N rows")
+    parser.add_argument("--where", metavar="CONDITION", help="such as 'model=cnn and val/accuracy>99%%'")
+    parser.add_argument("--group-by", metavar="KEY,...", help="means over runs; config: all that differs but the seed")
+    parser.add_argument("--columns", metavar="KEY,...", help="exactly these: settings, metrics, run, status, ...")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
 
     def words(typed: str | None) -> list[str]:
         return [word for word in map(str.strip, (typed or "").split(",")) if word]
 
-    wanted = comparison.Wanted(
-        metrics=words(",".join(arguments.metric or [])),
-        columns=words(arguments.columns),
-        sort=words(arguments.sort),
-        group_by=words(arguments.group_by),
-        where=arguments.where,
-        top=arguments.top,
-    )
-    tables.write(comparison.compare(index.load(find.find(arguments.paths)), wanted), arguments.format)
+    def run(arguments: argparse.Namespace) -> None:
+        from inksweep.compare import comparison, tables
+        from inksweep.runs import find, index
+
+        wanted = comparison.Wanted(
+            metrics=words(",".join(arguments.metric or [])),
+            columns=words(arguments.columns),
+            sort=words(arguments.sort),
+            group_by=words(arguments.group_by),
+            where=arguments.where,
+            top=arguments.top,
+        )
+        tables.write(comparison.compare(index.load(find.find(arguments.paths)), wanted), arguments.format)
+
+    return run
 
 
-def show_diff(arguments: argparse.Namespace) -> None:
-    """`inksweep diff A B`: two runs side by side, without torch."""
-    from inksweep.diff import difference
+@_command("open optuna-dashboard on a sweep, also while it runs")
+def dashboard(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep dashboard SWEEP`: on loopback, until Ctrl-C."""
+    parser.add_argument("folder", metavar="SWEEP", type=Path, help="a sweep directory, such as multirun/night")
+    parser.add_argument("--port", type=int, default=8080, help="on 127.0.0.1; default 8080, 0: any that is free")
+    _add_storage(parser)
 
-    found = difference.compare(arguments.a, arguments.b, arguments.split)
-    if arguments.format == "json":
-        import json
+    def run(arguments: argparse.Namespace) -> None:
+        from inksweep import dashboard
 
-        print(json.dumps(found.as_dict(), indent=2, allow_nan=False))
-    else:
-        from rich.console import Console
+        dashboard.serve(arguments.folder, arguments.port, arguments.storage)
 
-        from inksweep.diff import text
+    return run
 
-        text.show(found, Console(), arguments.images)
-    if arguments.png:
-        from inksweep.diff import figure
 
-        why = figure.save(found, arguments.png)
-        print(f"picture: {arguments.png}{f' (without digits: {why})' if why else ''}", file=sys.stderr)
+@_command("two runs: what differs, whether it matters, where they disagree")
+def diff(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep diff A B`."""
+    parser.add_argument("a", metavar="A", type=Path, help="a run directory, or the winner/ of a sweep")
+    parser.add_argument("b", metavar="B", type=Path, help="another one")
+    parser.add_argument("--split", choices=("test", "val"), default="test", help="where to look for disagreements")
+    parser.add_argument("--images", metavar="N", type=_count, default=6, help="digits drawn in the terminal; default 6")
+    parser.add_argument("--png", metavar="FILE", type=Path, help="draw curves and disagreements into a picture")
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="json: all of it, unrounded")
+
+    def run(arguments: argparse.Namespace) -> None:
+        from inksweep.diff import command
+
+        as_json = arguments.format == "json"
+        command.run(arguments.a, arguments.b, arguments.split, arguments.images, arguments.png, as_json=as_json)
+
+    return run
+
+
+@_command("a saved model as a file for other programs, checked")
+def export(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep export FOLDER`: exit code 1 if a file does not answer as torch does."""
+    _add_model(parser)
+    parser.add_argument("--format", choices=("onnx", "torch-export"), action="append", help="default onnx; repeatable")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="default: model.onnx or model.pt2 in the folder")
+
+    def run(arguments: argparse.Namespace) -> None:
+        need_extra("inksweep export", "export", ["torch"])
+        from inksweep.digits.export import command
+
+        command.run(arguments.folder, arguments.overrides, arguments.format or ["onnx"], arguments.out)
+
+    return run
+
+
+@_command("a sweep in one page with pictures; several beside each other")
+def report(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep report SWEEP...`: one page that needs no network."""
+    parser.add_argument("folders", metavar="SWEEP", type=Path, nargs="+", help="a sweep directory, as multirun/night")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="default: report.html in the sweep; of several, here")
+    parser.add_argument("--png", action="store_true", help="also the main plots, as pictures in report/ in the sweep")
+    parser.add_argument("--watch", action="store_true", help="write it anew while the sweep runs")
+    parser.add_argument("--every", metavar="SECONDS", type=_seconds, default=10.0, help="with --watch; default 10")
+    _add_storage(parser)
+
+    def run(arguments: argparse.Namespace) -> None:
+        from inksweep.report import command
+
+        every_s = arguments.every if arguments.watch else None
+        command.run(arguments.folders, arguments.out, arguments.storage, png=arguments.png, watch_s=every_s)
+
+    return run
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a run directory, or the winner/ of a sweep")
+    _add_overrides(parser, "data.root=/elsewhere")
+
+
+def _add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help=f"settings, such as {example}")
+
+
+def _add_storage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--storage", metavar="URL", help="the database of the sweep, if it has a password")
 
 
 def _count(text: str) -> int:
@@ -230,46 +260,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def show_dashboard(arguments: argparse.Namespace) -> None:
-    """`inksweep dashboard SWEEP`: optuna-dashboard on its study, on loopback, until Ctrl-C."""
-    from inksweep import dashboard
-
-    dashboard.serve(arguments.folder, arguments.port, arguments.storage)
-
-
-def export_model(arguments: argparse.Namespace) -> None:
-    """`inksweep export FOLDER`: model.onnx or model.pt2, checked on the test split.
-
-    Exit code 1 if a file does not answer as torch does: then it is not written.
-    """
-    from inksweep.digits import export
-
-    formats = list(dict.fromkeys(arguments.format or ["onnx"]))
-    if arguments.out and len(formats) > 1:
-        raise InputError(f"--out {arguments.out}: is one file; give one --format with it")
-    for name in formats:
-        try:
-            done = export.export(arguments.folder, [name], arguments.overrides, arguments.out)[name]
-        except export.Mismatch as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
-        checked, timed = done["checked"], done["latency_ms"]["batch_1"]
-        engine, exported_ms, torch_ms = next((key, value, timed["torch"]) for key, value in timed.items())
-        version = f", opset {done['opset']}" if done["opset"] else ""
-        print(f"{shown(arguments.folder / done['file'])}: {done['bytes'] / 1e6:.2f} MB{version}")
-        print(
-            f"  {checked['pictures']:,} test pictures: {engine} and torch give the same class on all, "
-            f"probabilities within {checked['largest_difference']:.1g}"
-        )
-        print(
-            f"  one picture on one thread: {engine} {exported_ms:.3f} ms, torch {torch_ms:.3f} ms "
-            f"({torch_ms / exported_ms:.1f} times as fast)"
-        )
-
-
-def write_report(arguments: argparse.Namespace) -> None:
-    """`inksweep report SWEEP...`: one page that needs no network."""
-    from inksweep.report import command
-
-    every_s = arguments.every if arguments.watch else None
-    command.run(arguments.folders, arguments.out, arguments.storage, png=arguments.png, watch_s=every_s)
+def _seconds(text: str) -> float:
+    """Read a time in seconds, above 0."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds

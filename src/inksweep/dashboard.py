@@ -9,7 +9,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
 
-from inksweep.errors import InputError
+from inksweep.errors import InputError, need_extra
 from inksweep.sweep.study import reader
 
 HOST = "127.0.0.1"
@@ -31,11 +31,9 @@ def serve(folder: Path, port: int, storage: str | None = None) -> None:
     Raises:
         InputError: there is no such study, optuna-dashboard is not installed, or the port cannot be used.
     """
-    try:
-        from optuna_dashboard import wsgi  # type: ignore[import-untyped]
-    except ImportError:
-        what = 'optuna-dashboard is not installed; pip install -e ".[dashboard]"'
-        raise InputError(f"inksweep dashboard: {what}") from None
+    need_extra("inksweep dashboard", "dashboard")
+    from optuna_dashboard import wsgi  # type: ignore[import-untyped]
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = reader.look(reader.find(folder, storage))
     try:

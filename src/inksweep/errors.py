@@ -12,9 +12,12 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from inksweep import extras
 
 # HYDRA_FULL_ERROR as the user set it, while a command runs: a command may stand inside another.
 _full_error_typed: ContextVar[str | None] = ContextVar("hydra_full_error_typed", default=None)
@@ -36,6 +39,23 @@ def need(good: bool, key: str, value: object, allowed: str) -> None:
     """Raise InputError for the value of a config key unless it is `good`; `allowed` completes "must be ..."."""
     if not good:
         raise InputError(f"{key}={value}: must be {allowed}")
+
+
+def need_extra(user: str, extra: str, packages: Sequence[str] | None = None) -> None:
+    """Raise InputError unless packages of an extra are installed; none of them is imported.
+
+    Args:
+        user: what needs them, as it was typed: `inksweep report`, `figures=true`.
+        extra: the extra that brings them, and that the message tells to install.
+        packages: which of its packages are needed, as they are imported; None: all.
+    """
+    if lacking := extras.missing(extras.EXTRAS[extra] if packages is None else packages):
+        raise InputError(f"{user}: {_not_installed(lacking)}; {extras.install(extra)}")
+
+
+def _not_installed(packages: Sequence[str]) -> str:
+    *most, last = packages
+    return f"{', '.join(most)} and {last} are not installed" if most else f"{last} is not installed"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -99,6 +119,8 @@ def explain(error: BaseException) -> str | None:
     for link in chain:
         if isinstance(link, InputError | Diverged):
             return _one_line(str(link))
+    if isinstance(error, ModuleNotFoundError):
+        return _lacking_line(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; make room, give permission or name another place"
     # Imported here: a command that never met Hydra does not pay for it.
@@ -108,6 +130,20 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _hydra_line(chain)
     return None
+
+
+def _lacking_line(error: ModuleNotFoundError) -> str | None:
+    """Name the extra that brings what a module of inksweep could not import; None if it is no package of an extra.
+
+    What an app of the user's cannot import is the app's affair, and keeps its traceback.
+    """
+    package = (error.name or "").partition(".")[0]
+    extra = extras.extra_of(package)
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = bool(frames) and frames[-1].partition(".")[0] == "inksweep"
+    if extra is None or not ours or not extras.missing([package]):
+        return None
+    return f"{_not_installed([package])}; {extras.install(extra)}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -130,6 +166,9 @@ def _hydra_line(chain: list[BaseException]) -> str:
         group, name = option.groups()
         listed = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", said[0])
         known = listed.group(1).split() if listed else []
+        package = name.partition("_")[0]
+        if group == "hydra/launcher" and package in extras.EXTRAS["cluster"]:
+            return f"{group}={name}: hydra-{package}-launcher is not installed; {extras.install('cluster')}"
         return f"{group}={name}: there is no such option{nearest(name, known)} (there are: {', '.join(known)})"
     if unread := re.search(r"string: (.*?)(?: out of .*)?\.\n(.*)", said[0]):
         return f"{unread.group(1)}: cannot be read ({unread.group(2)}); quote special characters"

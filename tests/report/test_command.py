@@ -77,9 +77,13 @@ def test_a_wrong_time_is_refused(tmp_path, capsys, seconds):
 
 def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):
     finished(tmp_path)
-    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r'plotly is not installed; pip install -e "\.\[report\]"'):
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    with pytest.raises(InputError, match=r'inksweep report: plotly is not installed; pip install .*\[report\]"'):
         command.run([tmp_path])
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(InputError, match=r'inksweep report: matplotlib is not installed; pip install .*\[report\]"'):
+        command.run([tmp_path], png=True)
 
 
 def test_watching_writes_when_something_is_new_and_ends_with_the_sweep(tmp_path, monkeypatch):
@@ -149,7 +153,7 @@ def test_whatever_happens_to_the_report_is_a_line_in_the_log_of_the_sweep(tmp_pa
 
 def test_without_the_extra_a_sweep_says_nothing_of_it(tmp_path, caplog, monkeypatch):
     made = finished(tmp_path)
-    monkeypatch.setattr(afterwards.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
     afterwards.write(made.sweep, address(made))
     assert caplog.text == ""
     assert not made.sweep.report.exists()

@@ -26,7 +26,7 @@ from inksweep.digits.tracker import Csv, Tracker, tracked
 from inksweep.digits.training import device, evaluation
 from inksweep.digits.training.build import build, build_learner
 from inksweep.digits.training.loop import Batch, Plan, Progress, Reporter, Row, Unwatched, train
-from inksweep.errors import Diverged, InputError
+from inksweep.errors import Diverged, InputError, need_extra
 from inksweep.files import held
 from inksweep.paths import RunDir, shown
 from inksweep.runs import predictions, provenance
@@ -57,6 +57,8 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Result:
         try:
             conf = _settings(cfg, out)
             result.objectives = [Objective(name) for name in conf.objectives]
+            if conf.figures:
+                need_extra("figures=true", "digits", ["matplotlib"])
             with timed(result, "total"):
                 with timed(result, "startup"):
                     tracker = _tracker(conf, out, result)

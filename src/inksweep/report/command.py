@@ -1,12 +1,11 @@
 """`inksweep report`: writes the page once, or again and again while its sweep runs."""
 
-import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from inksweep.errors import InputError
+from inksweep.errors import need_extra
 from inksweep.files import is_held
 from inksweep.paths import SweepDir, shown
 
@@ -38,9 +37,7 @@ def run(
     Raises:
         InputError: a folder is no sweep, its study cannot be opened, or the extra is not installed.
     """
-    for name in ("plotly", "jinja2"):
-        if importlib.util.find_spec(name) is None:
-            raise InputError(f'inksweep report: {name} is not installed; pip install -e ".[report]"')
+    need_extra("inksweep report", "report", ("plotly", "jinja2", "matplotlib") if png else ("plotly", "jinja2"))
     from inksweep.report.facts import facts
     from inksweep.report.page import page
     from inksweep.sweep.study import reader

@@ -1,6 +1,5 @@
 """What is made of a sweep that has ended, by a process of its own: nothing that happens there can harm the sweep."""
 
-import importlib.util
 import logging
 import os
 import shlex
@@ -8,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from inksweep import extras
 from inksweep.errors import InputError, last_line
 from inksweep.paths import SweepDir, shown
 from inksweep.sweep.study.reader import STORAGE_VARIABLE
@@ -33,10 +33,10 @@ def check_exports(formats: Sequence[str]) -> None:
         InputError: the message names what is missing.
     """
     for name in formats:
-        if missing := [package for package in PACKAGES[name] if importlib.util.find_spec(package) is None]:
+        if missing := extras.missing(PACKAGES[name]):
             raise InputError(
                 f"hydra.sweeper.winner.export={name}: {', '.join(missing)} is not installed; "
-                'pip install -e ".[export]", or leave it out and give inksweep export later'
+                f"{extras.install('export')}, or leave it out and give inksweep export later"
             )
 
 
@@ -52,7 +52,7 @@ def is_wanted(asked: bool | None, trials_s: float) -> bool:
 
 def write(sweep: SweepDir, address: Address) -> None:
     """Write `report.html` if the extra is installed; whatever goes wrong is a line in the log."""
-    if any(importlib.util.find_spec(name) is None for name in ("plotly", "jinja2")):
+    if extras.missing(("plotly", "jinja2")):
         return
     # The address of a database may hold a password: it has no place among the words of a command.
     environment = {} if address.url is None else {STORAGE_VARIABLE: address.url}

@@ -349,7 +349,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(winner: Path, monkeypatch
     kind = formats.FORMATS["onnx"]
     gone = formats.Format(kind.name, kind.file, kind.engine, ("no_such_package",), kind.write, kind.read, kind.opset)
     monkeypatch.setitem(formats.FORMATS, "onnx", gone)
-    with pytest.raises(InputError, match=r'no_such_package is not installed; pip install -e "\.\[export\]"'):
+    with pytest.raises(InputError, match=r'no_such_package is not installed; pip install .*\[export\]"'):
         export.export(winner)
     with pytest.raises(InputError, match=r"--format onx: must be one of onnx, torch-export; did you mean 'onnx'\?"):
         export.export(winner, ["onx"])

@@ -515,7 +515,8 @@ def test_a_library_that_is_missing_is_named_before_data_is_read(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, tool, None)
     ended = app(f"tracker={tool}", "data.root=/nowhere")
-    assert line(ended) == f'error: tracker={tool}: needs the package {tool}: pip install -e ".[trackers]"\n'
+    way = f'pip install -e "{REPOSITORY}[trackers]"'
+    assert line(ended) == f"error: tracker={tool}: {tool} is not installed; {way}\n"
     assert result(app.newest())["status"] == "failed"
 
 

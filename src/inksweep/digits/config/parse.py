@@ -9,17 +9,15 @@ import json
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from inksweep.digits.config.schema import DIRECTIONS, SCHEMAS, Config, objective_names
-from inksweep.errors import InputError, need
+from inksweep.errors import InputError, need, need_extra
+from inksweep.init import source
 from inksweep.paths import RunDir
-
-if TYPE_CHECKING:
-    from inksweep.digits.config.schema import Config
 
 
 def register() -> None:
@@ -38,6 +36,7 @@ def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
     """Return where this run writes: the run it resumes, or `fresh`. Checks the config: nothing is written before."""
     if "trainer" not in _root_:  # `--cfg hydra` shows Hydra's part alone
         return fresh
+    need_extra("train.py", "digits", ["torch"])
     resume = parse(_root_).trainer.resume
     if resume is None:
         return fresh
@@ -141,15 +140,13 @@ def _plain_value(value: Any) -> Any:
     return value
 
 
-def compose(overrides: list[str]) -> "Config":
+def compose(overrides: list[str]) -> Config:
     """Compose conf/ with `overrides` as train.py does, and check every value.
 
     Raises:
-        InputError: there is no conf/ here, or a value is not usable.
+        InputError: a value is not usable.
     """
     import hydra
-
-    pass
 
     register()
     with hydra.initialize_config_dir(str(find_conf())):
@@ -157,9 +154,6 @@ def compose(overrides: list[str]) -> "Config":
 
 
 def find_conf() -> Path:
-    """Return the config folder: `conf` where the command is typed, else that of the repository this file lies in."""
-    candidates = [Path.cwd() / "conf", Path(__file__).resolve().parents[4] / "conf"]
-    for folder in candidates:
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise InputError(f"no conf/config.yaml in {Path.cwd()}: run inksweep where the conf folder of inksweep lies")
+    """Return the config folder: `conf` where the command is typed, else the one that `inksweep init` copies."""
+    here = Path.cwd() / "conf"
+    return here if (here / "config.yaml").is_file() else source() / "conf"

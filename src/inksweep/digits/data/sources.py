@@ -44,7 +44,7 @@ from inksweep.digits.data.prepared import (
     prepared_dir,
     prepared_facts,
 )
-from inksweep.errors import InputError, Unavailable, last_line
+from inksweep.errors import InputError, Unavailable, last_line, need_extra
 
 log = logging.getLogger(__name__)
 
@@ -250,6 +250,8 @@ def _read(conf: DataConfig, root: Path, download: bool = False) -> Pictures:
 def _dataset(conf: DataConfig, root: Path, split: str, download: bool) -> Any:
     target = _target(conf)
     arguments: dict[str, Any] = {"root": str(root), "train": split == "train", "download": download}
+    if target.startswith("torchvision."):
+        need_extra(f"data.source._target_={target}", "digits", ["torchvision"])
     try:
         return instantiate(plain(conf.source), **arguments, _convert_="all", _execution_whitelist_=TRUSTED)
     except InstantiationException as error:

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,7 +18,7 @@ from inksweep.digits.config.schema import Config
 from inksweep.digits.data import dataset
 from inksweep.digits.export import check
 from inksweep.digits.export.formats import FORMATS, Format
-from inksweep.errors import InputError, nearest
+from inksweep.errors import InputError, nearest, need_extra
 from inksweep.files import held, read_json, replacing
 from inksweep.paths import RunDir, WinnerDir, shown
 
@@ -106,9 +105,7 @@ def _format(name: str) -> Format:
     if name not in FORMATS:
         raise InputError(f"--format {name}: must be one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")
     kind = FORMATS[name]
-    for package in kind.packages:
-        if importlib.util.find_spec(package) is None:
-            raise InputError(f'inksweep export: {package} is not installed; pip install -e ".[export]"')
+    need_extra("inksweep export", "export", kind.packages)
     return kind
 
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from inksweep import extras
 from inksweep.digits.tracker.tracked import Row, TrackedRun, said
 from inksweep.errors import InputError
 from inksweep.runs.result import Result
@@ -112,5 +113,6 @@ def _missing(tracker: Tracker, error: ImportError) -> InputError:
     package = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError):
         return InputError(f"{_named(tracker)}: {package} cannot be imported ({said(error)})")
-    way = 'pip install -e ".[trackers]"' if package in ("tensorboard", "mlflow", "wandb") else "install it"
-    return InputError(f"{_named(tracker)}: needs the package {package}: {way}")
+    extra = extras.extra_of(package)
+    way = extras.install(extra) if extra else "install it"
+    return InputError(f"{_named(tracker)}: {package} is not installed; {way}")

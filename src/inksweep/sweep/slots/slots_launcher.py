@@ -18,7 +18,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from inksweep.errors import need
+from inksweep.errors import need, need_extra
+from inksweep.extras import extra_of
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -75,8 +76,10 @@ class SlotsLauncher(Launcher):
         self.conf, self.config = conf, config
         self.hydra_context, self.task_function = hydra_context, task_function
         for name in conf.preload:  # the process that preloads passes over what it does not find
-            known = find_spec(name.partition(".")[0]) is not None
-            need(known, "hydra.launcher.preload", name, "a module that is installed")
+            package = name.partition(".")[0]
+            if (extra := extra_of(package)) is not None:
+                need_extra(f"hydra.launcher.preload={name}", extra, [package])
+            need(find_spec(package) is not None, "hydra.launcher.preload", name, "a module that is installed")
 
     def pool(self, size: int) -> Pool:
         """Return `size` slots; workers start when they are needed."""

@@ -1,12 +1,20 @@
-"""What `inksweep data` shows of a data set: digits as stored, as the network sees them, and augmented."""
+"""`inksweep data`: the numbers of a data set, and digits as stored, as the network sees them, and augmented."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor
 
-from inksweep.digits.data.dataset import scaled, to_input
+from inksweep import figures
+from inksweep.digits.augment import Identity
+from inksweep.digits.config.data import DataConfig
+from inksweep.digits.config.parse import compose
+from inksweep.digits.data import dataset
+from inksweep.digits.data.dataset import Digits, scaled, to_input
+from inksweep.digits.training.build import build
 from inksweep.figures import Panel
 
 if TYPE_CHECKING:
@@ -14,12 +22,36 @@ if TYPE_CHECKING:
 
     from inksweep.digits.config.schema import Config
 
-    pass
 
-from dataclasses import dataclass
+def run(name: str, overrides: Sequence[str] = (), augment: str | None = None, out: Path | None = None) -> None:
+    """Fetch and verify a data set, print shapes and ranges, draw digits before and after preprocessing.
 
-from inksweep.digits.config.data import DataConfig
-from inksweep.digits.data.dataset import Digits
+    Args:
+        name: a file of conf/data, such as `mnist`.
+        overrides: settings, such as `data.root=/elsewhere`.
+        augment: a file of conf/augment, shown too.
+        out: the picture; None: `outputs/NAME.png`, or `outputs/NAME-AUGMENT.png`.
+
+    Raises:
+        InputError: there is no such file, a setting cannot be used, or the data set cannot be had.
+    """
+    from rich.console import Console
+
+    chosen = [f"augment={augment}"] if augment else []
+    conf = compose([f"data={name}", *chosen, *overrides])
+    splits = dataset.load(conf.data)
+    measured = [facts(split, getattr(splits, split), conf.data) for split in ("train", "val", "test")]
+    Console().print(table(conf, measured))
+
+    classes = conf.data.classes
+    digits = splits.train.subset(one_of_each(splits.train.labels, len(classes), rounds=2))
+    names = [classes[label] for label in digits.labels.tolist()]
+    built = build("augment", conf.augment)
+    change = None if isinstance(built, Identity) else built
+    drawn = panels(digits.images, names, conf.data.mean, conf.data.std, change)
+    path = out or Path("outputs") / f"{'-'.join([conf.data.name, *([augment] if augment else [])])}.png"
+    figures.save(figures.digits(f"{conf.data.name}: training digits", drawn, len(classes)), path)
+    print(f"picture: {path}")
 
 
 def one_of_each(labels: Tensor, classes: int, rounds: int) -> Tensor:
@@ -58,7 +90,7 @@ def panels(
     return [Panel(title, pictures.squeeze(1).numpy(), names) for title, pictures in shown]
 
 
-def table(conf: "Config", measured: "list[Facts]") -> "Table":
+def table(conf: "Config", measured: "Sequence[Facts]") -> "Table":
     """Return what `inksweep data` prints of a data set."""
     from rich.table import Table
 

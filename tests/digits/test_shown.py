@@ -1,10 +1,10 @@
-"""preview.py: the data of the picture that `inksweep data` draws."""
+"""shown.py: what `inksweep data` measures and draws."""
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from inksweep.digits.data import shown
+from inksweep.digits import shown
 
 IMAGES = torch.randint(0, 256, (4, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 NAMES = ["3", "1", "4", "1"]

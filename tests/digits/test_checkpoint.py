@@ -65,7 +65,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path, monkeypatch: pyte
 
 def test_a_file_cannot_choose_the_class_that_is_built(tmp_path: Path) -> None:
     saved(tmp_path / "model.pt", model={"_target_": "subprocess.Popen", "args": ["true"]})
-    with pytest.raises(InputError, match=r"its model is subprocess\.Popen; hand that class to load_model"):
+    with pytest.raises(InputError, match=r"its model is subprocess\.Popen; pass that class in `classes`"):
         checkpoint.load_model(tmp_path / "model.pt")
 
 
@@ -164,8 +164,8 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "members, message",
     [
-        ([{"_target_": "subprocess.Popen", "args": ["true"]}], r"its model is subprocess\.Popen; hand that class"),
-        ([{"hidden": [8]}], "its model is None; hand that class"),
+        ([{"_target_": "subprocess.Popen", "args": ["true"]}], r"its model is subprocess\.Popen; pass that class"),
+        ([{"hidden": [8]}], "its model is None; pass that class"),
         ([], "at least one member"),
         (None, "do not fit"),
         (["inksweep.digits.models.MLP"], "do not fit"),

@@ -68,7 +68,7 @@ def load_model(path: Path | str, classes: Mapping[str, type[nn.Module]] = BUILT_
         model.load_state_dict(state)
     except UnknownModel as error:
         known = ", ".join(classes)
-        raise InputError(f"{path}: its model is {error}; hand that class to load_model (it knows {known})") from None
+        raise InputError(f"{path}: its model is {error}; pass that class in `classes` (known are {known})") from None
     except (TypeError, RuntimeError, KeyError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: its weights do not fit its description ({error})") from error
     return model.eval(), content

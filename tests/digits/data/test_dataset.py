@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from inksweep.digits.config.data import DataConfig
 from inksweep.digits import shown
+from inksweep.digits.config.data import DataConfig
 from inksweep.digits.data import dataset
 from inksweep.digits.data.dataset import Digits, IndexBatches, Splits
 from tests.conftest import compose_config, tiny

@@ -439,18 +439,18 @@ def test_a_start_ends_after_its_time(sweep):
 def test_it_ends_when_trials_in_a_row_bring_nothing_better(sweep, directions, script, jobs):
     slots = FakeSlots([*script, 0.1])
     loop = engine(sweep, slots, n_trials=6, failures=1, directions=directions, patience_trials=2)
-    assert loop.run() == ("n_trials" if jobs == 6 else "patience")
+    assert loop.run() == ("n_trials" if jobs == 6 else "patience_trials")
     assert len(slots.jobs) == jobs
 
 
 def test_patience_is_of_the_study_not_of_a_start(sweep):
     engine(sweep, FakeSlots([0.5, 0.4]), n_trials=2, patience_trials=3).run()
     slots = FakeSlots([0.3, 0.2])
-    assert engine(sweep, slots, n_trials=9, patience_trials=3).run() == "patience"
+    assert engine(sweep, slots, n_trials=9, patience_trials=3).run() == "patience_trials"
     assert len(slots.jobs) == 2
     # The same again runs nothing; a higher number goes on.
-    assert engine(sweep, FakeSlots([]), n_trials=9, patience_trials=3).run() == "patience"
-    assert engine(sweep, FakeSlots([0.1]), n_trials=9, patience_trials=4).run() == "patience"
+    assert engine(sweep, FakeSlots([]), n_trials=9, patience_trials=3).run() == "patience_trials"
+    assert engine(sweep, FakeSlots([0.1]), n_trials=9, patience_trials=4).run() == "patience_trials"
 
 
 def test_running_trials_end_with_the_patience_and_do_not_count_for_it(sweep):
@@ -465,7 +465,7 @@ def test_running_trials_end_with_the_patience_and_do_not_count_for_it(sweep):
     slots = FakeSlots([0.5, 0.4, 0.3], slots=2, act=act)
     loop = engine(sweep, slots, n_trials=9, patience_trials=1)
     report = Report(loop.ledger, sweep, None)
-    assert loop.run() == "patience"
+    assert loop.run() == "patience_trials"
     assert states(loop) == ["COMPLETE", "COMPLETE", "PRUNED"]
     assert loop.study.trials[2].user_attrs[REASON] == "stopped"
     assert seen == ["the last trials brought nothing better: running ones end at their next report"]

@@ -66,7 +66,7 @@ def test_a_killed_search_keeps_counting_and_one_that_ended_so_runs_no_more(app: 
     # Trial 1 was the best, trial 2 brought nothing better, trial 3 was lost and counts no more: two more are needed.
     assert SENTENCE in ok(app, PATIENCE)
     assert app.ran() == [(0, "5"), (1, "9"), (2, "4"), (3, "3"), (4, "2"), (5, "1")]
-    assert app.summary()["stop_reason"] == "patience"
+    assert app.summary()["stop_reason"] == "patience_trials"
     assert app.summary()["incumbent"]["number"] == 1
 
     assert SENTENCE in ok(app, PATIENCE)

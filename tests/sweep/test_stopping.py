@@ -4,6 +4,7 @@ import optuna
 import pytest
 
 from inksweep.paths import SweepDir
+from inksweep.runs import result
 from inksweep.sweep.stopping import Account, Fate, Reason, Rules, Standing, Stop, Target, rule_that_holds
 from inksweep.sweep.study.ledger import Ledger
 
@@ -24,7 +25,7 @@ def standing(sweep, *values, rules=RULES, failures=0, seconds=0.0):
         ("failures", Fate.REPEATED, False),
         ("timeout", Fate.REPEATED, False),
         ("n_trials", Fate.RUNS_ON, True),
-        ("patience", Fate.PRUNED, True),
+        ("patience_trials", Fate.PRUNED, True),
         ("interrupted", Fate.REPEATED, False),
         ("error", Fate.REPEATED, False),
     ],
@@ -37,6 +38,12 @@ def test_what_follows_from_a_reason(word, running, has_final_stage):
 @pytest.mark.parametrize("word", ["", None, "given up", "pruned", "TARGET"])
 def test_a_word_that_is_no_reason_is_none(word):
     assert Reason.stored_as(word) is None
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_trial_that_its_sweep_ends_is_stopped_and_not_what_a_training_says_of_itself(reason):
+    # A training that ends by trainer.patience is `completed`, with the reason `patience`.
+    assert result.ending(reason.value) == (result.Status.STOPPED, reason.value)
 
 
 @pytest.mark.parametrize("reason", Reason)

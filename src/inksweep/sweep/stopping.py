@@ -265,7 +265,7 @@ class Reason(StrEnum):
         ),
     )
     PATIENCE = (
-        "patience",
+        "patience_trials",  # a training calls its own end `patience`, and is complete then
         Stop(
             holds=lambda now: now.ledger.since_better >= now.rules.patience_trials,
             line=lambda rules: (

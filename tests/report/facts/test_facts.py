@@ -64,7 +64,7 @@ def test_a_search_that_ran_out_of_patience_says_so(tmp_path):
     made = make(tmp_path, target=TARGET, patience_trials=2)
     for value in (0.95, 0.94, 0.93):
         made.trial(value, metrics={"test/accuracy": value})
-    made.end("patience")
+    made.end("patience_trials")
     assert facts.read(tmp_path).sentence == (
         "It ended because 2 trials in a row brought nothing better, with 3 of 5 trials done. The target, test accuracy "
         "above 98.00 %, is not reached: the best trial has 95.00 %."

@@ -13,31 +13,18 @@ from pathlib import Path
 
 import optuna
 import pytest
-import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from inksweep import cli, extras
 from inksweep.paths import SweepDir
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-def written(folder: Path, storage: str | None = None, name: str = "night") -> SweepDir:
-    """Write the settings of a sweep."""
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep = SweepDir(folder)
-    sweep.config.write_text(yaml.safe_dump({"sweeper": {"storage": storage, "study_name": name}}))
-    return sweep
+from tests.sweep.study.small import names, settings_only, two_trials
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepDir:
     """A sweep of two trials in a journal."""
-    sweep = written(tmp_path / "night")
-    study = optuna.create_study(storage=JournalStorage(JournalFileBackend(str(sweep.journal))), study_name="night")
-    study.optimize(lambda trial: trial.suggest_float("lr", 0, 1), n_trials=2)
-    return sweep
+    return two_trials(tmp_path / "night")
 
 
 def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -50,26 +37,22 @@ def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return said
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
 def test_a_password_that_was_not_kept_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    written(tmp_path, "postgresql://me:***@host/db")
+    settings_only(tmp_path, "postgresql://me:***@host/db")
     said = refusal([str(tmp_path)], capsys)
     assert "postgresql://me:***@host/db" in said
     assert "--storage or INKSWEEP_STORAGE" in said
 
 
 def test_a_database_that_is_not_there_is_not_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    written(tmp_path / "night", "sqlite:///gone.db")
+    settings_only(tmp_path / "night", "sqlite:///gone.db")
     assert "sqlite:///gone.db: there is no such file" in refusal([str(tmp_path / "night")], capsys)
     assert names(tmp_path) == ["night"]
     assert names(tmp_path / "night") == ["sweep.yaml"]
 
 
 def test_a_password_never_shows_in_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    written(tmp_path, "postgresql://me:***@host/db")
+    settings_only(tmp_path, "postgresql://me:***@host/db")
     said = refusal([str(tmp_path), "--storage", "nodriver://me:secret@host/db"], capsys)
     assert "cannot be opened" in said
     assert "secret" not in said

@@ -190,7 +190,7 @@ def test_a_figure_is_saved_as_a_png_in_a_folder_made_for_it(tmp_path: Path) -> N
 
 
 # Rooms that draw; a command imports one only where it draws.
-DRAWING = {"figures.py", "digits/run_figures.py", "diff/figure.py", "report/png.py"}
+DRAWING = {"figures.py", "digits/run_figures.py", "diff/figure.py", "report/paint.py", "report/png.py"}
 
 
 def test_only_the_rooms_that_draw_import_matplotlib() -> None:

@@ -1,4 +1,4 @@
-"""Pictures for people: plain data in, a matplotlib figure out. Nothing else imports matplotlib; no torch in here."""
+"""Figures of plain data, drawn with matplotlib; no torch in here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """Sweep directories for tests of the report: studies told by hand, with the files that a sweep leaves."""
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import yaml
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from inksweep.paths import SweepDir
@@ -109,3 +110,25 @@ def make(
     content = {"storage": None, "study_name": name, "n_trials": 5, "target": None, **sweeper}
     SweepDir(root).config.write_text(yaml.safe_dump({"command": command, "overrides": [], "sweeper": content}))
     return Made(root, study, directions)
+
+
+def usual(root: Path, trials: int = 14, **more: Any) -> Made:
+    """A sweep with trials of every kind, in two branches."""
+    made = make(root, target={"metric": "test/accuracy", "value": 0.97, "direction": None}, **more)
+    draw = random.Random(0)
+    model = CategoricalDistribution(["cnn", "mlp"])
+    for number in range(trials):
+        kind, lr = ("cnn", "mlp")[number % 2], 10 ** draw.uniform(-4, -1)
+        params = {"model": kind, "lr": lr, **({"depth": 1 + number % 5} if kind == "cnn" else {})}
+        space = {"model": model, "lr": FloatDistribution(1e-4, 1e-1, log=True)}
+        space |= {"depth": IntDistribution(1, 5)} if kind == "cnn" else {}
+        value = 0.9 + 0.05 * draw.random()
+        begin, metrics = number // 2 * 10, {"val/accuracy": value, "test/accuracy": value - 0.01}
+        reports = [value - 0.1, value]
+        made.trial(value, params=params, space=space, begin=begin, end=begin + 9, slot=number % 2, metrics=metrics,
+                   reports=reports)  # fmt: skip
+    made.prune(begin=200, end=203, reports=[0.5])
+    made.fail("ValueError: x < y & z", begin=203, end=204)
+    made.folder(0, {"objective": {"name": "val/accuracy", "value": 0.9}})
+    made.end("n_trials")
+    return made

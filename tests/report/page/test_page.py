@@ -11,10 +11,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from tests.report.sweeps import make
+from tests.report.sweeps import make, usual
 
 pytest.importorskip("plotly")
 
@@ -68,30 +68,6 @@ def rendered(made, **more):
 def least(monkeypatch):
     """Weigh parameters in sweeps as small as those here."""
     monkeypatch.setattr(importances, "LEAST_TO_WEIGH", 4)
-
-
-def usual(root, trials=14, **more):
-    """A sweep with trials of every kind, in two branches."""
-    made, draw = (
-        make(root, target={"metric": "test/accuracy", "value": 0.97, "direction": None}, **more),
-        random.Random(0),
-    )
-    model = CategoricalDistribution(["cnn", "mlp"])
-    for number in range(trials):
-        kind, lr = ("cnn", "mlp")[number % 2], 10 ** draw.uniform(-4, -1)
-        params = {"model": kind, "lr": lr, **({"depth": 1 + number % 5} if kind == "cnn" else {})}
-        space = {"model": model, "lr": FloatDistribution(1e-4, 1e-1, log=True)}
-        space |= {"depth": IntDistribution(1, 5)} if kind == "cnn" else {}
-        value = 0.9 + 0.05 * draw.random()
-        begin, metrics = number // 2 * 10, {"val/accuracy": value, "test/accuracy": value - 0.01}
-        reports = [value - 0.1, value]
-        made.trial(value, params=params, space=space, begin=begin, end=begin + 9, slot=number % 2, metrics=metrics,
-                   reports=reports)  # fmt: skip
-    made.prune(begin=200, end=203, reports=[0.5])
-    made.fail("ValueError: x < y & z", begin=203, end=204)
-    made.folder(0, {"objective": {"name": "val/accuracy", "value": 0.9}})
-    made.end("n_trials")
-    return made
 
 
 def test_a_browser_fetches_nothing(tmp_path):
@@ -433,43 +409,6 @@ def test_only_a_page_that_is_rewritten_loads_itself_again(tmp_path):
     made = usual(tmp_path)
     assert 'id="reload"' not in rendered(made)[0]
     assert 'id="reload"' in rendered(made, reload_s=30.0)[0]
-
-
-def test_pictures_are_drawn_without_a_browser(tmp_path):
-    made = usual(tmp_path)
-    made.answers(0, [0, 1, 2], [0, 1, 1])
-    drawn = png.draw(facts.read(tmp_path))
-    names = {path.stem for path in drawn}
-    assert {"history", "curves", "importances", "parallel", "slice", "slots"} <= names
-    assert all(path.parent == tmp_path / "report" and path.read_bytes().startswith(b"\x89PNG") for path in drawn)
-
-
-def test_each_picture_says_what_it_is_of(tmp_path, monkeypatch):
-    titles = {}
-
-    def save(figure, path):
-        titles[path.stem] = figure.legends[0].get_title().get_text() if figure.legends else figure.get_suptitle()
-
-    monkeypatch.setattr(png.figures, "save", save)
-    made = usual(tmp_path)
-    made.answers(0, [0, 1, 2], [0, 1, 1])
-    png.draw(facts.read(tmp_path))
-    assert len(titles) >= 6
-    assert all(title.startswith("night: ") and len(title) > 12 for title in titles.values()), titles
-
-
-def test_a_picture_that_cannot_be_drawn_is_a_warning_and_the_others_are_drawn(tmp_path, caplog):
-    made = make(tmp_path)
-    for number in range(10):
-        made.trial((-1) ** number * 1.7e308, begin=10 * number, end=10 * number + 9)
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "history.png").write_bytes(b"of an earlier moment")
-    with caplog.at_level("WARNING"):
-        drawn = png.draw(facts.read(tmp_path))
-    assert [path.stem for path in drawn] == ["slots"]
-    (line,) = [record.getMessage() for record in caplog.records if record.name == png.__name__]
-    assert re.search(r"history.png: could not be drawn \(\w+: .+\)$", line)
-    assert not (tmp_path / "report" / "history.png").exists()
 
 
 def test_a_browser_shows_it_without_a_network_and_without_scrolling_sideways(tmp_path):

@@ -1,39 +1,21 @@
-"""stored.py: the study of a sweep, opened to be looked at."""
+"""reader.py: the study of a sweep, opened to be looked at."""
 
 from pathlib import Path
 
 import optuna
 import pytest
-import yaml
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, RDBStorage
 
 from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep.study import reader
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-def written(folder: Path, storage: str | None = None, name: str = "night") -> SweepDir:
-    """Write the settings of a sweep."""
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep = SweepDir(folder)
-    sweep.config.write_text(yaml.safe_dump({"sweeper": {"storage": storage, "study_name": name}}))
-    return sweep
+from tests.sweep.study.small import names, settings_only, two_trials
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepDir:
     """A sweep of two trials in a journal."""
-    sweep = written(tmp_path / "night")
-    study = optuna.create_study(storage=JournalStorage(JournalFileBackend(str(sweep.journal))), study_name="night")
-    study.optimize(lambda trial: trial.suggest_float("lr", 0, 1), n_trials=2)
-    return sweep
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return two_trials(tmp_path / "night")
 
 
 def opened(sweep: SweepDir, storage: str | None = None) -> tuple[BaseStorage, int]:
@@ -63,7 +45,7 @@ def test_a_line_that_is_being_written_waits_and_is_then_read(sweep: SweepDir) ->
 
 def test_a_folder_that_was_renamed_is_found(sweep: SweepDir) -> None:
     moved = SweepDir(sweep.root.rename(sweep.root.with_name("day")))
-    written(moved.root, name="day")
+    settings_only(moved.root, name="day")
     storage, number = opened(moved)
     assert storage.get_study_name_from_id(number) == "night"
 
@@ -75,17 +57,17 @@ def test_a_study_in_a_database_is_opened_and_others_there_are_not_taken_for_it(
     for name in ("other", "night"):
         optuna.create_study(storage=storage, study_name=name)
     # A relative path is that of where the sweep was typed, above its folder.
-    sweep = written(tmp_path / "multirun" / "night", "sqlite:///all.db")
+    sweep = settings_only(tmp_path / "multirun" / "night", "sqlite:///all.db")
     opened_storage, number = opened(sweep)
     assert opened_storage.get_study_name_from_id(number) == "night"
     with pytest.raises(InputError, match=r"the study day is not in it \(there are: other, night\)"):
-        opened(written(tmp_path / "multirun" / "day", "sqlite:///all.db", "day"))
+        opened(settings_only(tmp_path / "multirun" / "day", "sqlite:///all.db", "day"))
 
 
 @pytest.mark.parametrize("how", ["argument", "variable"])
 def test_the_whole_url_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     optuna.create_study(storage=f"sqlite:///{tmp_path}/all.db", study_name="night")
-    sweep = written(tmp_path / "night", "postgresql://me:***@host/db")
+    sweep = settings_only(tmp_path / "night", "postgresql://me:***@host/db")
     url = f"sqlite:///{tmp_path}/all.db"
     if how == "variable":
         monkeypatch.setenv(reader.STORAGE_VARIABLE, url)

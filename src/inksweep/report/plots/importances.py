@@ -37,7 +37,7 @@ def importance(facts: Facts, index: int) -> Plot:
         )
     figure.update_traces(
         marker_color=LOOKS["complete"].colour,
-        texttemplate="%{x:.1%}",
+        text=[f"{weight:.1%}" for weight in figure.data[0].x],
         hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         cliponaxis=False,
     )

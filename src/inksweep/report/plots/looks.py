@@ -1,4 +1,4 @@
-"""Colours, marks and strokes, the same in the page and in the pictures; told apart by the colour-blind too."""
+"""Colours, marks and strokes of trials by their state; told apart by the colour-blind too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,9 @@ class Look:
     """How trials of one state are drawn: never by colour alone."""
 
     colour: str
-    # Of plotly, and the like of it of matplotlib.
+    # Mark, stroke and filling of bars, as plotly calls them.
     symbol: str
-    marker: str
     dash: str
-    stroke: str
-    # Filling of bars; of both.
     pattern: str
     # Of what is written on a bar.
     text: str = "white"
@@ -22,14 +19,14 @@ class Look:
 
 # Colours of Okabe and Ito (2008).
 LOOKS: Mapping[str, Look] = {
-    "complete": Look("#0072B2", "circle", "o", "solid", "-", ""),
-    "all-data": Look("#5B4B8A", "hexagon-open", "h", "longdash", "--", "|"),
-    "pruned": Look("#E69F00", "x-thin-open", "x", "dot", ":", "/", "black"),
-    "diverged": Look("#CC79A7", "triangle-down", "v", "dash", "--", "\\", "black"),
-    "stopped": Look("#7A7A7A", "square-open", "s", "dashdot", "-.", "."),
-    "failed": Look("#D55E00", "cross-thin-open", "+", "dash", "--", "x"),
-    "lost": Look("#56B4E9", "diamond-open", "D", "dash", "--", "-", "black"),
-    "running": Look("#009E73", "circle-open", "o", "solid", "-", "+"),
+    "complete": Look("#0072B2", "circle", "solid", ""),
+    "all-data": Look("#5B4B8A", "hexagon-open", "longdash", "|"),
+    "pruned": Look("#E69F00", "x-thin-open", "dot", "/", "black"),
+    "diverged": Look("#CC79A7", "triangle-down", "dash", "\\", "black"),
+    "stopped": Look("#7A7A7A", "square-open", "dashdot", "."),
+    "failed": Look("#D55E00", "cross-thin-open", "dash", "x"),
+    "lost": Look("#56B4E9", "diamond-open", "dash", "-", "black"),
+    "running": Look("#009E73", "circle-open", "solid", "+"),
 }
 WINNER = "#000000"
 TARGET = "#D55E00"

@@ -32,9 +32,9 @@ def pareto(facts: Facts) -> Plot:
     study = shown_study(facts, complete)
     figure = visualization.plot_pareto_front(study, target_names=[quantity.axis for quantity in facts.objectives])
     scales = [quantity.scale for quantity in facts.objectives]
-    front = {(trial.values[0] * scales[0], trial.values[1] * scales[1]) for trial in facts.front}
+    places = {(trial.values[0] * scales[0], trial.values[1] * scales[1]): trial.number for trial in facts.front}
     for trace in figure.data:
-        is_best = bool(trace.x) and (float(trace.x[0]), float(trace.y[0])) in front
+        is_best = bool(trace.x) and (float(trace.x[0]), float(trace.y[0])) in places
         trace.update(
             name="on the Pareto front" if is_best else "beaten by another",
             marker={
@@ -47,9 +47,11 @@ def pareto(facts: Facts) -> Plot:
         )
     if size == 2:
         figure.add_scatter(
-            x=[x for x, _ in sorted(front)],
-            y=[y for _, y in sorted(front)],
-            mode="lines",
+            x=[x for x, _ in sorted(places)],
+            y=[y for _, y in sorted(places)],
+            text=[str(places[at]) for at in sorted(places)],
+            textposition="bottom right",
+            mode="lines+text",
             line={"color": LOOKS["failed"].colour, "width": 1.5, "dash": "dot"},
             showlegend=False,
             hoverinfo="skip",

@@ -45,6 +45,21 @@ def section(facts: Facts) -> Section:
     return Section(KEY, TITLE, parts)
 
 
+def parallel_of_all(facts: Facts) -> Plot | None:
+    """Draw all complete trials through the parameters that all have; None if there is nothing to compare."""
+    complete = [trial for trial in facts.trials if trial.state == "complete"]
+    everything = Branch("", complete, varied(complete))
+    if len(complete) < 2 or not everything.varied:
+        return None
+    return parallel_coordinates(facts, everything, _ordered(facts, everything), f"{KEY}-parallel")
+
+
+def _ordered(facts: Facts, branch: Branch) -> list[str]:
+    """Return the parameters of a branch that vary, the most important ones first."""
+    weights = importances_of(facts, 0, branch.trials)
+    return sorted(branch.varied, key=lambda name: -weights.get(escape(name), 0.0))
+
+
 def _title(facts: Facts, branch: Branch) -> str:
     count, best = len(branch.trials), facts.best
     title = f"Branch {branch.name} ({count} complete {'trial' if count == 1 else 'trials'})"
@@ -56,8 +71,7 @@ def _of_branch(facts: Facts, branch: Branch, key: str) -> list[Part]:
     """Return what is drawn of the trials of a branch; `key` begins the keys of its plots."""
     if len(branch.trials) < 2 or not branch.varied:
         return [Plots([Plot(key, "", "", why_not=_too_few_of(branch))])]
-    weights = importances_of(facts, 0, branch.trials)
-    ordered = sorted(branch.varied, key=lambda name: -weights.get(escape(name), 0.0))
+    ordered = _ordered(facts, branch)
     parallel = guarded(f"{key}-parallel", parallel_coordinates, facts, branch, ordered, f"{key}-parallel")
     later = f"One parameter at a time. A brighter point is a later trial. {left_out(MOST_POINTS, branch.trials)}"
     slices = Plots(_slices(facts, branch, ordered, key), small=True)

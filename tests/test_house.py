@@ -35,15 +35,19 @@ SWEEP = {
     # The sweep's process: slots hand out jobs; the engine asks and tells, and knows slots by their protocol only.
     "slots": {"job", "space", "study"},
     "outcomes": {"job", "stopping", "study"},
-    "engine": {"job", "outcomes", "slots/slots", "stopping", "study"},
-    "progress": {"engine", "stopping", "study"},
+    # What one start is given, and a study that it has opened: instead of ten arguments each.
+    "start": {"settings"},
+    "context": {"stopping", "study"},
+    "engine": {"context", "job", "outcomes", "slots/slots", "stopping", "study"},
+    "progress": {"context", "engine", "stopping", "study"},
     "supervise": {"engine", "job", "progress", "stopping"},
-    "winner": {"engine", "progress", "settings", "slots", "space", "stopping", "study", "supervise"},
+    "winner": {"context", "engine", "progress", "settings", "slots", "space", "start", "stopping", "study",
+               "supervise"},
     "afterwards": {"study", "winner"},
-    "dry_run": {"job", "progress", "samplers", "settings", "slots", "space", "study", "winner"},
-    "session": {"afterwards", "dry_run", "engine", "progress", "pruners", "samplers", "settings", "slots", "space",
-                "stopping", "study", "supervise", "winner"},
-    "plugin": {"job", "session", "settings", "slots"},
+    "dry_run": {"job", "progress", "samplers", "slots", "space", "start", "study", "winner"},
+    "session": {"afterwards", "context", "dry_run", "engine", "progress", "pruners", "samplers", "slots", "space",
+                "start", "stopping", "study", "supervise", "winner"},
+    "plugin": {"job", "session", "settings", "slots", "start"},
 }  # fmt: skip
 DIGITS = {
     "augment": set(),
@@ -69,6 +73,8 @@ DIGITS = {
 FORBIDDEN = {
     "sweep": {"torch", "torchvision", "numpy", "matplotlib"},
     "sweep/engine": {"torch", "torchvision", "numpy", "matplotlib", "hydra", "omegaconf", "rich"},
+    "sweep/context": {"torch", "torchvision", "numpy", "matplotlib", "hydra", "omegaconf", "rich"},
+    "sweep/start": {"torch", "torchvision", "numpy", "matplotlib", "optuna"},
     "sweep/outcomes": {"torch", "torchvision", "numpy", "matplotlib", "hydra", "omegaconf", "rich"},
     "sweep/slots/slots": {"torch", "torchvision", "numpy", "matplotlib", "hydra", "omegaconf", "optuna"},
     "sweep/progress": {"torch", "torchvision", "numpy", "matplotlib", "hydra"},

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from inksweep.errors import InputError
 from inksweep.paths import SweepDir
+from inksweep.sweep.context import Context
 from inksweep.sweep.engine import Engine
 from inksweep.sweep.job.job import Done, TooLong, WorkerDied
 from inksweep.sweep.outcomes import outcome
@@ -84,17 +85,9 @@ def engine(sweep, slots, n_trials=3, failures=0, target=None, directions=("maxim
     address = Address("night", None, sweep.root, heartbeat_s=60)
     study = slots.study = open_study(address, list(directions))
     study.sampler = optuna.samplers.RandomSampler(seed=seed + len(study.trials))
-    ledger = Ledger(study)
-    report = Report(ledger, sweep, target)
-    return Engine(
-        ledger,
-        declare(SPACE, None),
-        slots,
-        sweep,
-        Rules(n_trials, failures, target, **rules),
-        Owner(study, sweep, address),
-        report.update,
-    )
+    owner = Owner(study, sweep, address)
+    context = Context(Ledger(study), sweep, address, owner, Rules(n_trials, failures, target, **rules))
+    return Engine(context, declare(SPACE, None), slots, Report(context).update)
 
 
 def note(name, *values):
@@ -338,7 +331,7 @@ def test_a_trial_is_one_line(sweep):
     loop = engine(sweep, slots, n_trials=1, target=target)
     loop.run()
     x = loop.study.trials[0].params["x"]
-    line = Report(loop.ledger, sweep, target).line(incumbent(loop.study), 3.14)
+    line = Report(loop.context).line(incumbent(loop.study), 3.14)
     assert line == f"trial 0: 0.5000, test/accuracy 0.2500, 3.1 s, best 0.5000 (trial 0) | x={x:.4g}"
 
 
@@ -464,7 +457,7 @@ def test_running_trials_end_with_the_patience_and_do_not_count_for_it(sweep):
 
     slots = FakeSlots([0.5, 0.4, 0.3], slots=2, act=act)
     loop = engine(sweep, slots, n_trials=9, patience_trials=1)
-    report = Report(loop.ledger, sweep, None)
+    report = Report(loop.context)
     assert loop.run() == "patience_trials"
     assert states(loop) == ["COMPLETE", "COMPLETE", "PRUNED"]
     assert loop.study.trials[2].user_attrs[REASON] == "stopped"
@@ -494,7 +487,7 @@ def test_a_point_that_is_known_is_told_without_being_run(sweep):
     copy = loop.study.trials[1]
     assert (copy.value, copy.user_attrs[COPIES], copy.user_attrs[METRICS]) == (0.1, 0, {"test/accuracy": 0.7})
     assert incumbent(loop.study).number == 2
-    assert "known from trial 0" in Report(loop.ledger, sweep, None).line(copy, 0.0)
+    assert "known from trial 0" in Report(loop.context).line(copy, 0.0)
 
 
 def test_a_known_point_is_run_again_if_that_is_wanted_and_a_failed_one_always(sweep):
@@ -536,7 +529,7 @@ def test_several_objectives_have_a_front(sweep):
     slots = FakeSlots([[0.9, 100], [0.8, 10], [0.7, 50]])
     loop = engine(sweep, slots, directions=["maximize", "minimize"])
     loop.run()
-    summary = Report(loop.ledger, sweep, None).summary(None)
+    summary = Report(loop.context).summary(None)
     assert [trial["number"] for trial in summary["pareto_front"]] == [0, 1]
     assert summary["incumbent"]["values"] == [0.9, 100.0]
     assert "solutions:" in sweep.results.read_text()

@@ -1,21 +1,19 @@
 """A dry run: what a sweep would search, its first points, and how long it would take. Nothing of it stays."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
-from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig
 
 from inksweep.sweep import samplers
 from inksweep.sweep.job.job import Job
 from inksweep.sweep.progress.wording import parameters
-from inksweep.sweep.settings import InksweepSweeperConf
 from inksweep.sweep.slots.pool import Pool
 from inksweep.sweep.slots.slots_launcher import SlotsLauncher
 from inksweep.sweep.space.grammar import Fixed
 from inksweep.sweep.space.space import Block, Space
+from inksweep.sweep.start import Start
 from inksweep.sweep.study import first_points, storage
 from inksweep.sweep.study.fingerprint import distribution_text
 from inksweep.sweep.study.notes import TOTAL
@@ -28,17 +26,9 @@ SHOWN, MEASURED = 5, 3
 PATIENCE_S = 60.0
 
 
-def run(
-    config: DictConfig, conf: InksweepSweeperConf, space: Space, launcher_for: Callable[[DictConfig], Launcher]
-) -> None:
-    """Print the space, the first points and an estimate.
-
-    Args:
-        config: what Hydra composed for the sweep.
-        conf: `config.hydra.sweeper`, checked.
-        space: what is searched.
-        launcher_for: makes the launcher for such a config.
-    """
+def run(start: Start, space: Space) -> None:
+    """Print the space, the first points and an estimate of the time."""
+    config, conf = start.config, start.conf
     print("search space:")
     for line in described(space):
         print(f"  {line}")
@@ -56,7 +46,7 @@ def run(
         print("first points:")
         for trial in study.get_trials(deepcopy=False)[: len(jobs)]:
             print(f"  {trial.number}: {parameters(trial)}")
-        launcher = launcher_for(elsewhere)
+        launcher = start.launcher_for(elsewhere)
         if not isinstance(launcher, SlotsLauncher):
             print("time: not measured (hydra/launcher=slots can)")
             return

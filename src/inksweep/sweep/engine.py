@@ -14,15 +14,13 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inksweep.errors import InputError
-from inksweep.paths import SweepDir
 from inksweep.runs import result
+from inksweep.sweep.context import Context
 from inksweep.sweep.job.job import Done, Job, TooLong, WorkerDied
 from inksweep.sweep.outcomes import Outcome, outcome
 from inksweep.sweep.slots.slots import Slots
-from inksweep.sweep.stopping import Fate, Reason, Rules, Standing, rule_that_holds
-from inksweep.sweep.study.ledger import Ledger
+from inksweep.sweep.stopping import Fate, Reason, Standing, rule_that_holds
 from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
-from inksweep.sweep.study.owner import Owner
 from inksweep.sweep.study.repair import end, repair, repeat
 
 # How long the loop waits for a trial before it looks at everything else.
@@ -50,33 +48,24 @@ class Engine:
     """One start of a sweep.
 
     Args:
-        ledger: of the study that is asked and told.
+        context: the study that is asked and told.
         space: what a trial searches.
         slots: where trials run.
-        sweep: where trials leave their files.
-        rules: when to end.
-        owner: this process.
         on_tell: called after each tell with the trial and the seconds it took.
         on_look: called often, to show how it goes.
-        alone: no other process runs trials of the study.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        context: Context,
         space: Searched,
         slots: Slots,
-        sweep: SweepDir,
-        rules: Rules,
-        owner: Owner,
         on_tell: Callable[[FrozenTrial, float], None],
         on_look: Callable[[], None] = lambda: None,
-        *,
-        alone: bool = True,
     ):
-        self.ledger, self.study = ledger, ledger.study
-        self.space, self.slots, self.sweep, self.rules = space, slots, sweep, rules
-        self.owner, self.on_tell, self.on_look, self.alone = owner, on_tell, on_look, alone
+        self.context, self.space, self.slots = context, space, slots
+        self.study, self.ledger, self.rules, self.owner = context.study, context.ledger, context.rules, context.owner
+        self.on_tell, self.on_look = on_tell, on_look
         self.stop_reason: Reason | None = None
         self.running: dict[int, Running] = {}
         self._started = time.monotonic()
@@ -103,7 +92,7 @@ class Engine:
                     self._tell_running_to_stop(self.stop_reason)
                 if not self.running:
                     break
-            if (self.running or not self.alone) and (done := self.slots.wait(LOOK_AROUND_S)) is not None:
+            if (self.running or not self.context.is_alone) and (done := self.slots.wait(LOOK_AROUND_S)) is not None:
                 self._tell(done)
             self._look_around()
         if self.stop_reason is Reason.FAILURES:
@@ -142,7 +131,7 @@ class Engine:
         if self._is_surplus(trial):
             self.owner.ends(trial)
             return
-        folder = self.sweep.trial(trial.number).root
+        folder = self.context.sweep.trial(trial.number).root
         if folder.exists():
             raise InputError(f"{folder}: is there already, but not in the study; move it away or begin a new study")
         with self._sampler_that_works():
@@ -205,7 +194,7 @@ class Engine:
         if retry:
             repeat(self.study, before, before.user_attrs.get(ATTEMPT, 0) + 1)
         if isinstance(told.error, WorkerDied | TooLong):
-            result.leave(self.sweep.trial(done.number), result.Status.FAILED, told.reason, done.seconds)
+            result.leave(self.context.sweep.trial(done.number), result.Status.FAILED, told.reason, done.seconds)
         self.on_tell(self._frozen(running.trial), done.seconds)
         if isinstance(told.error, InputError) and self._told == 0:
             raise told.error
@@ -227,7 +216,7 @@ class Engine:
         for number in list(self.running):
             if (self.slots.seconds(number) or 0) > self.rules.trial_timeout_s:
                 self.slots.end(number)
-        if not self.alone:
+        if not self.context.is_alone:
             repair(self.study, self.owner.orphans(), alone=False)
         self.on_look()
 
@@ -244,4 +233,4 @@ class Engine:
     def _rule_that_holds(self) -> Reason | None:
         self.ledger.look()
         seconds = time.monotonic() - self._started
-        return rule_that_holds(Standing(self.rules, self.ledger, self.sweep, len(self._failures), seconds))
+        return rule_that_holds(Standing(self.rules, self.ledger, self.context.sweep, len(self._failures), seconds))

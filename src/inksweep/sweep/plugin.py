@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from inksweep.errors import InputError, need
 from inksweep.sweep.settings import settings
+from inksweep.sweep.start import Start
 
 
 class InksweepSweeper(Sweeper):
@@ -41,7 +42,7 @@ class InksweepSweeper(Sweeper):
         if serial is not None and OmegaConf.get_type(config.hydra.sweeper) is OptunaSweeperConf:
             conf.n_jobs = 1  # the stock sweeper's 2 means two trials a batch; this launcher runs one after the other
         need(conf.n_jobs == 1 or serial is None, "hydra.sweeper.n_jobs", conf.n_jobs, serial or "")
-        self.conf, self.config, self.hydra_context, self.serial = conf, config, hydra_context, serial is not None
+        self.conf, self.config, self.hydra_context, self.is_serial = conf, config, hydra_context, serial is not None
         self.task_function = task_function
         self._launcher_for(config)  # what is wrong with its settings shows now
 
@@ -51,7 +52,7 @@ class InksweepSweeper(Sweeper):
 
         assert self.config is not None
         with _one_line():
-            session.run(self.config, self.conf, arguments, self._launcher_for, self._check_job, self.serial)
+            session.run(Start(self.config, self.conf, arguments, self._launcher_for, self._check_job, self.is_serial))
 
     def _launcher_for(self, config: DictConfig) -> Launcher:
         """Return a launcher whose jobs are trials."""

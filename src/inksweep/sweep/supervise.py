@@ -15,16 +15,27 @@ from inksweep.sweep.progress.view import Overview
 from inksweep.sweep.stopping import Reason
 
 
-def run(engine: Engine, report: Report, visible: bool) -> None:
-    """Run the engine; whatever ends it, nothing of it runs afterwards, and the summary says why."""
+def run(engine: Engine, report: Report, visible: bool) -> Reason:
+    """Run the engine; whatever ends it, nothing of it runs afterwards, and the summary says why.
+
+    Args:
+        engine: of a search or of a final stage.
+        report: on the same study.
+        visible: whether a screen may be drawn.
+
+    Raises:
+        SystemExit: Ctrl-C, or a scheduler's SIGTERM; its code is 128 and the number of the signal.
+        Exception: too many trials failed; that of the last one.
+    """
     screen = Screen(Overview(engine, report).view)
     screen.active = screen.active and visible
     try:
         with screen, _interruptible(engine) as interrupted:
             engine.on_look = screen.refresh
-            engine.run()
+            reason = engine.run()
         if interrupted:
             sys.exit(128 + interrupted[0])
+        return reason
     finally:
         engine.abandon(engine.stop_reason or Reason.ERROR)
         report.write(engine.stop_reason or Reason.ERROR)

@@ -11,9 +11,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.files import replacing
 from inksweep.paths import SweepDir
+from inksweep.sweep.context import Context
 from inksweep.sweep.progress.wording import numbers, parameters, verdict
-from inksweep.sweep.stopping import Reason, Target
-from inksweep.sweep.study.ledger import Ledger
+from inksweep.sweep.stopping import Reason
 from inksweep.sweep.study.notes import COPIES, OWNER
 from inksweep.sweep.study.trials import front, measured
 
@@ -24,13 +24,12 @@ class Report:
     """Writes `summary.json` and `optimization_results.yaml`, and prints.
 
     Args:
-        ledger: of the study that is told of.
-        sweep: where the files go.
-        target: for the summary and the metric to show.
+        context: the study that is reported on, the folder of the files, and the target.
     """
 
-    def __init__(self, ledger: Ledger, sweep: SweepDir, target: Target | None):
-        self.ledger, self.study, self.sweep, self.target = ledger, ledger.study, sweep, target
+    def __init__(self, context: Context):
+        self.ledger, self.study, self.sweep = context.ledger, context.study, context.sweep
+        self.target = context.rules.target
         # Of the search, if a final stage follows: how far that is.
         self.final_stage: dict[str, Any] | None = None
         self.started = time.monotonic()

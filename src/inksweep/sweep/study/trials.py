@@ -16,11 +16,6 @@ def counts(trial: FrozenTrial) -> bool:
     return trial.state is not TrialState.WAITING and not any(mark in trial.user_attrs for mark in UNCOUNTED)
 
 
-def finished(study: Study) -> list[FrozenTrial]:
-    """Return the trials that count and have ended."""
-    return [t for t in study.get_trials(deepcopy=False) if t.state.is_finished() and counts(t)]
-
-
 def front(study: Study) -> list[FrozenTrial]:
     """Return the complete trials that no other beats: of one objective the best, of several the Pareto front."""
     if len(study.directions) > 1:

@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig
-
 from inksweep.errors import InputError, explain, last_line
 from inksweep.paths import SweepDir, shown
 from inksweep.sweep import supervise
+from inksweep.sweep.context import Context
 from inksweep.sweep.engine import Engine
 from inksweep.sweep.progress.summary import Report, write_settings
-from inksweep.sweep.settings import InksweepSweeperConf
 from inksweep.sweep.slots import hydra_launchers
 from inksweep.sweep.space.grammar import written
 from inksweep.sweep.space.space import Space
+from inksweep.sweep.start import Start
 from inksweep.sweep.stopping import Reason, Rules
 from inksweep.sweep.study import fingerprint, storage
 from inksweep.sweep.study.ledger import Ledger
@@ -37,25 +35,25 @@ from inksweep.sweep.winner.full_data import ON_ALL
 log = logging.getLogger(__name__)
 
 
-def prepare(
-    sweep: SweepDir,
-    space: Space,
-    config: DictConfig,
-    conf: InksweepSweeperConf,
-    compose: Callable[[list[str]], object],
-) -> Configurations | None:
+def prepare(start: Start, sweep: SweepDir, space: Space) -> Configurations | None:
     """Return the trials as a final stage trains them again; None if none is asked for.
+
+    Args:
+        start: this start of the sweep.
+        sweep: its directory.
+        space: what is searched.
 
     Raises:
         InputError: it could not be done, whatever the search finds.
     """
+    conf = start.conf
     if not conf.winner.runs_again:
         return None
-    configurations = Configurations(sweep, space, config, conf.winner.seed_key, conf.unrelated)
+    configurations = Configurations(sweep, space, start.config, conf.winner.seed_key, conf.unrelated)
     if conf.winner.full_data:
         try:
             for overrides in space.examples():
-                compose(replaced(overrides, ON_ALL))
+                start.compose(replaced(overrides, ON_ALL))
         except Exception as error:
             reason = explain(error) or last_line(error)
             raise InputError(f"hydra.sweeper.winner.full_data=true: the app cannot train so ({reason})") from error
@@ -63,7 +61,7 @@ def prepare(
 
 
 def run(begin: Callable[[], "FinalStage"], saving: Saving) -> None:
-    """Run a final stage, then save the winner: that of the stage, or, if it does not get that far, the one before.
+    """Run a final stage, then save its winner; one that is not completed leaves that of the search.
 
     Args:
         begin: makes the stage.
@@ -72,7 +70,7 @@ def run(begin: Callable[[], "FinalStage"], saving: Saving) -> None:
     Raises:
         Exception: it could not begin, or too many trainings failed; that of the last one.
     """
-    saving.keep()  # whatever happens now
+    saving.keep()  # should this process be killed now, there is a winner
     is_done, decided = False, None
     try:
         stage = begin()
@@ -90,66 +88,56 @@ class FinalStage:
     """The final stage of a sweep.
 
     Args:
-        report: of the search.
-        searched: of what it is a search.
-        configurations: its trials.
-        config: what Hydra composed for the sweep.
-        conf: `config.hydra.sweeper`, checked.
-        settings: what `sweep.yaml` says of the sweep.
-        launcher_for: makes the launcher, which runs trials, for such a config.
-        serial: whether the launcher runs jobs in this process.
+        start: this start of the sweep.
+        report: on the search.
+        configurations: the trials of the search.
+        definition: what it is a search of, as text by name.
         ends: when the time of this start is over, by `time.monotonic()`.
     """
 
     def __init__(
-        self,
-        report: Report,
-        searched: Mapping[str, str],
-        configurations: Configurations,
-        config: DictConfig,
-        conf: InksweepSweeperConf,
-        settings: Mapping[str, Any],
-        launcher_for: Callable[[DictConfig], Launcher],
-        serial: bool,
-        ends: float,
+        self, start: Start, report: Report, configurations: Configurations, definition: Mapping[str, str], ends: float
     ):
-        self.report, self.ends, search = report, ends, report.study
-        self.conf, self.launcher_for, self.serial = conf, launcher_for, serial
+        self.start, self.conf, self.report, self.ends = start, start.conf, report, ends
+        search, conf = report.study, start.conf
         self.sweep = configurations.sweep.finals
         # In a database a search without a name is called by its folder, and so is then its final stage.
         name = f"{search.study_name}.finalists" if PurePath(search.study_name).name == search.study_name else None
-        self.config = moved(config, self.sweep.root, {"study_name": name})
+        self.config = moved(start.config, self.sweep.root, {"study_name": name})
         self.address = storage.address(self.config.hydra)
         self.sweep.root.mkdir(parents=True, exist_ok=True)
         self.study = open_study(self.address, conf.directions)
         self.study.set_user_attr(FINAL, True)
-        sweeper = {**settings["sweeper"], "study_name": self.address.study, "target": None}
-        write_settings(self.sweep, {**settings, "sweeper": sweeper})
-        mark = digest_of(fingerprint.without(searched, conf.unrelated), conf.winner.seed_key)
+        record = start.record(self.address.study)
+        record["sweeper"]["target"] = None
+        write_settings(self.sweep, record)
+        mark = digest_of(fingerprint.without(definition, conf.unrelated), conf.winner.seed_key)
         self.finals = Finals(search, self.study, conf.winner, configurations, mark)
         self.study.sampler = FinalsSampler(self.finals)
 
     def train(self) -> bool:
-        """Train what is missing; return whether nothing is any more, False if time ran out before.
+        """Train what is missing; return whether all is done now, False if time ran out before.
 
         Raises:
             Exception: too many trainings failed; that of the last one.
         """
-        self._say_what(len(self.finals.missing()))
-        owner, state = Owner(self.study, self.sweep, self.address), "interrupted"
-        self._tell_how_far("running")
+        self._announce(len(self.finals.missing()))
+        owner, ledger, state = Owner(self.study, self.sweep, self.address), Ledger(self.study), "interrupted"
+        self._note_progress("running")
         try:
             with owner.alive():
-                # Those on all data are known once the others are there; another process may have found a better trial.
+                # Again and again: trainings on all data are known only when the others have ended, and another process
+                # may have found a better trial meanwhile.
                 while self.finals.missing():
                     repair(self.study, owner.orphans(), alone=self.address.exclusive)
                     self.finals.retire()
-                    if self._train(owner) is Reason.TIMEOUT and self.finals.missing():
+                    reason = self._train(Context(ledger, self.sweep, self.address, owner, self._rules()))
+                    if reason is Reason.TIMEOUT and self.finals.missing():
                         log.info("%g s are over (hydra.sweeper.timeout_s)", self.conf.timeout_s)
                         return False
             state = "ended"
         finally:
-            self._tell_how_far(state)
+            self._note_progress(state)
         return True
 
     def decide(self) -> Choice | None:
@@ -173,36 +161,36 @@ class FinalStage:
             log.warning("no training of the final stage is complete; the winner is that of the search")
         return decided
 
-    def _tell_how_far(self, state: str) -> None:
+    def _note_progress(self, state: str) -> None:
+        """Write how far it is into the summary of the search."""
         done = self.finals.done
         self.report.final_stage = {"missing": self.finals.total - done, "done": done, "state": state}
         self.report.write(self.report.stop_reason)
 
-    def _say_what(self, missing: int) -> None:
-        conf, found = self.conf.winner, best_of(self.finals.search, self.conf.winner.top_k)
-        if len(found) < conf.top_k:
+    def _announce(self, missing: int) -> None:
+        """Log what is going to be trained."""
+        conf, best = self.conf.winner, best_of(self.finals.search, self.conf.winner.top_k)
+        if len(best) < conf.top_k:
             log.warning(
                 "hydra.sweeper.winner.top_k=%d: only %d trials of different parameters are complete; they are taken",
                 conf.top_k,
-                len(found),
+                len(best),
             )
         if conf.seeds:
-            numbers = ", ".join(str(trial.number) for trial in found)
+            numbers = ", ".join(str(trial.number) for trial in best)
             log.info("final stage: the best trials (%s) again, on %d new seeds each", numbers, conf.seeds)
         if conf.full_data:
             log.info("final stage: the best configuration on all data, on %d new seeds", conf.ensemble)
         if missing:
             log.info("final stage: %d trainings are missing -> %s", missing, shown(self.sweep.root))
 
-    def _train(self, owner: Owner) -> Reason | None:
+    def _train(self, context: Context) -> Reason:
         """Run one engine until what is missing now has ended; return why it stopped."""
-        rules, report = self._rules(), FinalsReport(Ledger(self.study), self.sweep, None)
-        slots = hydra_launchers.slots(self.launcher_for(self.config), self.conf.n_jobs, self.serial, self.sweep, owner)
-        engine = Engine(
-            report.ledger, self.finals, slots, self.sweep, rules, owner, report.update, alone=self.address.exclusive
-        )
-        supervise.run(engine, report, visible=not self.serial)
-        return engine.stop_reason
+        start, report = self.start, FinalsReport(context)
+        launcher = start.launcher_for(self.config)
+        slots = hydra_launchers.slots(launcher, start.conf.n_jobs, start.is_serial, context.sweep, context.owner)
+        engine = Engine(context, self.finals, slots, report.update)
+        return supervise.run(engine, report, visible=not start.is_serial)
 
     def _rules(self) -> Rules:
         conf = self.conf

@@ -1,0 +1,47 @@
+"""What one start of a sweep is given by Hydra. The sweeper makes it; session, dry run and final stage read it.
+
+Every start of every Hydra app in this environment imports this module: no torch, no Optuna here.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from inksweep.errors import without_password
+from inksweep.sweep.settings import InksweepSweeperConf
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a sweep: its settings, and how to run its jobs.
+
+    Args:
+        config: what Hydra composed for the sweep.
+        conf: `config.hydra.sweeper`, checked.
+        arguments: overrides from the command line, swept ones and others.
+        launcher_for: makes the launcher, which runs trials, for such a config.
+        compose: composes the config of a job, and raises if that cannot be done.
+        is_serial: whether the launcher runs jobs in this process.
+    """
+
+    config: DictConfig
+    conf: InksweepSweeperConf
+    arguments: Sequence[str]
+    launcher_for: Callable[[DictConfig], Launcher]
+    compose: Callable[[list[str]], DictConfig]
+    is_serial: bool
+
+    def record(self, study: str) -> dict[str, Any]:
+        """Return the content of `sweep.yaml`: the command, and what it sets for the sweep whose study has this name."""
+        sweeper = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True, enum_to_str=True)
+        assert isinstance(sweeper, dict)
+        sweeper["study_name"] = study
+        if isinstance(self.conf.storage, str):
+            sweeper["storage"] = without_password(self.conf.storage)
+        command = shlex.join(["python", *sys.argv])
+        return {"command": command, "overrides": list(self.arguments), "sweeper": sweeper}

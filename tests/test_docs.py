@@ -148,27 +148,34 @@ def name(path: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_no_link_is_dead(page: Path) -> None:
-    links = re.findall(r"\]\(([^)\s]+)\)", prose(page))
+    assert dead_links(page) == []
+
+
+def test_a_dead_link_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One run: set-up\n[a](page.md) [b](#one-run-set-up) [c](page.md#two) [d](other.md) [e](https://x.org)\n"
+    )
+    assert dead_links(page) == ["page.md#two", "other.md"]
+
+
+def dead_links(page: Path) -> list[str]:
+    """The links of a page within the repository that lead to no file, or to no heading of a page."""
     dead = []
-    for link in links:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"https?:", link):
             continue
         file, _, anchor = link.partition("#")
         target = (page.parent / file).resolve() if file else page
-        good = target.exists() and (not anchor or anchor in anchors(target))
-        dead += [] if good else [link]
-    assert not dead, f"{name(page)}: {dead}"
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    return dead
 
 
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def test_a_dead_link_is_seen() -> None:
-    assert anchors(README) >= {"set-up", "the-tree", "where-it-runs"}
-    assert "the-house" not in anchors(README)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -211,6 +218,15 @@ def check_tree(shown: dict[str, set[str]]) -> None:
             assert there - children == set(), f"{folder} has more"
 
 
+def test_a_tree_that_is_not_the_tree_is_seen() -> None:
+    names = {path.name for path in (REPOSITORY / "src/inksweep/diff").glob("*.py")} - {"__init__.py"}
+    check_tree({"src/inksweep/diff": names})
+    with pytest.raises(AssertionError, match="has no"):
+        check_tree({"src/inksweep/diff": {*names, "gone.py"}})
+    with pytest.raises(AssertionError, match="has more"):
+        check_tree({"src/inksweep/diff": names - {"text.py"}})
+
+
 def tree(page: Path) -> dict[str, set[str]]:
     """Read the tree that is drawn on a page: folder -> the names below it, for each folder of which any is shown.
 
@@ -229,6 +245,21 @@ def tree(page: Path) -> dict[str, set[str]]:
 
 
 # Commands
+
+
+def test_commands_are_found_on_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Type `inksweep report x`, not `inksweep report`.\n```bash\npip install a && cd b\n"
+        "python train.py 'a=tag(b, c)' \\\n  d=1   # why\n```\n```console\n$ python train.py x\nerror: x\n```\n"
+    )
+    assert commands(page) == [
+        "pip install a",
+        "cd b",
+        "python train.py 'a=tag(b, c)' d=1",
+        "python train.py x",
+        "inksweep report x",
+    ]
 
 
 def test_every_command_is_typed_or_says_why_not() -> None:

@@ -154,15 +154,16 @@ def test_no_link_is_dead(page: Path) -> None:
 def test_a_dead_link_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# One run: set-up\n[a](page.md) [b](#one-run-set-up) [c](page.md#two) [d](other.md) [e](https://x.org)\n"
+        "# One run: set-up\n[a](page.md) [b](#one-run-set-up) [c](page.md#two) [d](other.md)\n"
+        '[e](https://x.org) <img src="f.png">\n'
     )
-    assert dead_links(page) == ["page.md#two", "other.md"]
+    assert dead_links(page) == ["page.md#two", "other.md", "f.png"]
 
 
 def dead_links(page: Path) -> list[str]:
     """The links of a page within the repository that lead to no file, or to no heading of a page."""
     dead = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+    for link in re.findall(r"(?:\]\(|src=\")([^)\s\"]+)[)\"]", prose(page)):
         if re.match(r"https?:", link):
             continue
         file, _, anchor = link.partition("#")

@@ -21,7 +21,7 @@ FLOORS = [
     {"__init__", "__main__"},
 ]
 
-# Inside sweep/ and digits/: what each room may import of its neighbours.
+# Inside sweep/, digits/ and report/: what each room may import of its neighbours.
 SWEEP = {
     # What a sweep is of.
     "space": set(),
@@ -69,6 +69,19 @@ DIGITS = {
     "run": {"checkpoint", "config", "console", "data", "models", "run_figures", "tracker", "training"},
 }
 
+REPORT = {
+    # Plain data, drawn elsewhere.
+    "facts": set(),
+    # The sections of the page: plots, tables, texts.
+    "plots": {"facts"},
+    "page": {"facts", "plots"},
+    # Paints a figure without knowing which plot it is.
+    "paint": {"plots/looks"},
+    "png": {"facts", "paint", "plots"},
+    "command": {"facts", "page", "png"},
+}
+HOUSES = {"sweep": SWEEP, "digits": DIGITS, "report": REPORT}
+
 # Libraries that a room must not know, lazily or not. The longest name that fits a file counts.
 FORBIDDEN = {
     "sweep": {"torch", "torchvision", "numpy", "matplotlib"},
@@ -95,6 +108,10 @@ FORBIDDEN = {
     "figures": {"torch", "hydra", "omegaconf", "optuna"},
     "dashboard": {"torch", "numpy"},
     "report": {"torch", "torchvision"},
+    "report/facts": {"torch", "torchvision", "plotly", "jinja2", "matplotlib"},
+    "report/plots": {"torch", "torchvision", "jinja2", "matplotlib"},
+    "report/page": {"torch", "torchvision", "matplotlib"},
+    "report/paint": {"torch", "torchvision", "plotly", "jinja2", "optuna"},
 }
 
 FILES = {str(path.relative_to(SOURCE).with_suffix("")): path for path in sorted(SOURCE.rglob("*.py"))}
@@ -130,7 +147,7 @@ def arrows_up(file: str, source: str) -> list[str]:
     known = imports(source)
     allowed = set().union(*FLOORS[:floor], {top})
     wrong = [f"{top} -> {name}" for name in _rooms(known, "") if name.partition("/")[0] not in allowed]
-    for house, rooms in (("sweep", SWEEP), ("digits", DIGITS)):
+    for house, rooms in HOUSES.items():
         own = rest.partition("/")[0]
         if top == house and own != "__init__":
             for name in _rooms(known, house):
@@ -167,7 +184,14 @@ def test_imports_go_down_only(file: str) -> None:
         ("sweep/progress/view", "import inksweep.sweep.winner.choice", "sweep/progress -> sweep/winner/choice"),
         # Inside digits, and within a function.
         ("digits/data/dataset", "def f():\n  from inksweep.digits.run import run", "digits/data -> digits/run"),
+        # Inside report.
+        ("report/facts/trials", "from inksweep.report.plots import looks", "report/facts -> report/plots/looks"),
+        ("report/facts/winner", "from inksweep.report.page import page", "report/facts -> report/page/page"),
+        ("report/plots/parts", "from inksweep.report.page import page", "report/plots -> report/page/page"),
+        ("report/paint", "from inksweep.report.plots.history import history", "report/paint -> report/plots/history"),
+        ("report/page/page", "from inksweep.report import png", "report/page -> report/png"),
         # Libraries.
+        ("report/plots/slots", "import matplotlib.pyplot", "report/plots/slots -> matplotlib"),
         ("sweep/engine", "import hydra.utils", "sweep/engine -> hydra"),
         ("sweep/winner/choice", "import torch", "sweep/winner/choice -> torch"),
         ("digits/training/loop", "from optuna import Trial", "digits/training/loop -> optuna"),
@@ -181,7 +205,7 @@ def test_an_arrow_the_other_way_is_seen(file: str, line: str, arrow: str) -> Non
 def test_the_lists_name_rooms_that_exist() -> None:
     tops = {file.partition("/")[0] for file in FILES}
     assert set().union(*FLOORS) == tops
-    for house, rooms in (("sweep", SWEEP), ("digits", DIGITS)):
+    for house, rooms in HOUSES.items():
         own = {file.split("/")[1] for file in FILES if file.startswith(f"{house}/")} - {"__init__"}
         assert set(rooms) == own
     assert all(any(file == name or file.startswith(f"{name}/") for file in FILES) for name in FORBIDDEN)

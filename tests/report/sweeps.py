@@ -15,8 +15,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState, create_trial
 
 from inksweep.paths import SweepDir
+from inksweep.report.facts.facts import Facts, collect
 from inksweep.runs import predictions
 from inksweep.runs.predictions import Predictions
+from inksweep.sweep.study import reader
 from inksweep.sweep.study.notes import METRICS, OWNER, REASON
 from inksweep.sweep.study.storage import Address, open_study
 
@@ -132,3 +134,8 @@ def usual(root: Path, trials: int = 14, **more: Any) -> Made:
     made.folder(0, {"objective": {"name": "val/accuracy", "value": 0.9}})
     made.end("n_trials")
     return made
+
+
+def read(root: Path, storage: str | None = None) -> Facts:
+    """Open the study of a sweep directory and read what a report says of it, as the command does."""
+    return collect(root, reader.look(reader.find(root, storage)), reader.settings(root))

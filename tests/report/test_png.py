@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.report.sweeps import make, usual
+from tests.report.sweeps import make, read, usual
 
 pytest.importorskip("plotly")
 
@@ -14,7 +14,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from inksweep.report import png
-from inksweep.report.facts import facts
 from inksweep.report.paint import paint
 from inksweep.report.plots import curves, history, importances, pareto, settings, slots
 
@@ -28,7 +27,7 @@ def least(monkeypatch):
 def test_pictures_are_drawn_without_a_browser(tmp_path):
     made = usual(tmp_path)
     made.answers(0, [0, 1, 2], [0, 1, 1])
-    drawn = png.draw(facts.read(tmp_path))
+    drawn = png.draw(read(tmp_path))
     names = {path.stem for path in drawn}
     assert {"history", "curves", "importances", "parallel", "slice", "slots"} <= names
     assert all(path.parent == tmp_path / "report" and path.read_bytes().startswith(b"\x89PNG") for path in drawn)
@@ -43,7 +42,7 @@ def test_each_picture_says_what_it_is_of(tmp_path, monkeypatch):
     monkeypatch.setattr(png.figures, "save", save)
     made = usual(tmp_path)
     made.answers(0, [0, 1, 2], [0, 1, 1])
-    png.draw(facts.read(tmp_path))
+    png.draw(read(tmp_path))
     assert len(titles) >= 6
     assert all(title.startswith("night: ") and len(title) > 12 for title in titles.values()), titles
 
@@ -55,7 +54,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_warning_and_the_others_are_drawn(tm
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "history.png").write_bytes(b"of an earlier moment")
     with caplog.at_level("WARNING"):
-        drawn = png.draw(facts.read(tmp_path))
+        drawn = png.draw(read(tmp_path))
     assert [path.stem for path in drawn] == ["slots"]
     (line,) = [record.getMessage() for record in caplog.records if record.name == png.__name__]
     assert re.search(r"history.png: could not be drawn \(\w+: .+\)$", line)
@@ -74,7 +73,7 @@ def points(xs, ys):
 
 @pytest.mark.parametrize("draw", [lambda found: history.history(found, 0), curves.curves])
 def test_marks_and_lines_lie_where_the_page_has_them_and_are_called_the_same(tmp_path, draw):
-    plot = draw(facts.read(usual(tmp_path).root))
+    plot = draw(read(usual(tmp_path).root))
     axes = painted(plot)
     traces = {trace.name: trace for trace in plot.figure.data if trace.x}
     lines = {line.get_label(): line for line in axes.lines}
@@ -91,14 +90,14 @@ def test_points_beyond_the_limits_of_the_page_are_counted(tmp_path):
     made.trial(0.1)
     for number in range(12):
         made.trial(0.98 + number / 1000)
-    plot = history.history(facts.read(tmp_path), 0)
+    plot = history.history(read(tmp_path), 0)
     axes = painted(plot)
     assert axes.get_ylim() == plot.figure.layout.yaxis.range
     assert [text.get_text() for text in axes.texts] == ["1 below"]
 
 
 def test_bars_are_those_of_the_page(tmp_path):
-    found = facts.read(usual(tmp_path).root)
+    found = read(usual(tmp_path).root)
     plot = slots.slots(found)
     axes = painted(plot)
     wanted = [bar for trace in plot.figure.data for bar in zip(trace.base, trace.x, strict=True)]
@@ -114,7 +113,7 @@ def test_bars_are_those_of_the_page(tmp_path):
 
 
 def test_a_line_through_all_parameters_is_that_of_the_page(tmp_path):
-    plot = settings.parallel_of_all(facts.read(usual(tmp_path).root))
+    plot = settings.parallel_of_all(read(usual(tmp_path).root))
     axes = painted(plot)
     lines = [points(*line.get_data()) for line in axes.lines]
     for trace in plot.figure.data[:-1]:
@@ -126,5 +125,5 @@ def test_trials_on_the_front_have_their_numbers(tmp_path):
     made = make(tmp_path, ("maximize", "minimize"))
     for values in ((0.9, 10), (0.95, 20), (0.85, 30)):
         made.trial(values)
-    axes = painted(pareto.pareto(facts.read(tmp_path)))
+    axes = painted(pareto.pareto(read(tmp_path)))
     assert [text.get_text() for text in axes.texts] == ["0", "1"]

@@ -12,13 +12,13 @@ from inksweep.errors import InputError
 from inksweep.files import held
 from inksweep.report.facts import facts
 from inksweep.report.facts.branches import branches
-from inksweep.report.facts.facts import Target
 from inksweep.report.facts.quantity import quantity
+from inksweep.report.facts.target import Target
 from inksweep.report.facts.trials import best_so_far
 from inksweep.report.plots.importances import importances_of
 from inksweep.sweep.study import reader
 from inksweep.sweep.study.notes import COPIES, LOST, METRICS, OWNER, REPEATS, RETRIED
-from tests.report.sweeps import make
+from tests.report.sweeps import make, read
 
 X = {"x": FloatDistribution(0, 1)}
 TARGET = {"metric": "test/accuracy", "value": 0.98, "direction": None}
@@ -35,7 +35,7 @@ def test_numbers_of_the_study_are_the_numbers_of_the_report(tmp_path):
     made.trial(None, TrialState.FAIL, begin=30, end=31, **{LOST: True, "inksweep:reason": "interrupted"})
     made.trial(0.95, begin=31, end=31, owner=None, **{COPIES: 0})
     made.end("target")
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert found.counted == {"complete": 3, "pruned": 1, "diverged": 1, "stopped": 1, "failed": 1, "lost": 1}
     assert found.finished == 7
     assert found.trials_s == 12 + 8 + 5 + 1 + 1 + 3 + 1
@@ -53,7 +53,7 @@ def test_a_missed_target_is_said_with_both_numbers(tmp_path):
     made = make(tmp_path, target=TARGET, n_trials=1)
     made.trial(0.95, metrics={"test/accuracy": 0.94})
     made.end("n_trials")
-    said = facts.read(tmp_path).sentence
+    said = read(tmp_path).sentence
     assert said == (
         "It ended because all 1 trials are done. The target, test accuracy above 98.00 %, is not reached: the best "
         "trial has 94.00 %."
@@ -65,7 +65,7 @@ def test_a_search_that_ran_out_of_patience_says_so(tmp_path):
     for value in (0.95, 0.94, 0.93):
         made.trial(value, metrics={"test/accuracy": value})
     made.end("patience_trials")
-    assert facts.read(tmp_path).sentence == (
+    assert read(tmp_path).sentence == (
         "It ended because 2 trials in a row brought nothing better, with 3 of 5 trials done. The target, test accuracy "
         "above 98.00 %, is not reached: the best trial has 95.00 %."
     )
@@ -83,7 +83,7 @@ def test_two_processes_of_one_machine_do_not_share_a_slot(tmp_path):
     made = make(tmp_path)
     for owner, begin, end in (("a", 0, 4), ("a", 6, 10), ("b", 5, 8), ("b", 13, 15)):
         made.trial(0.5, owner=owner, begin=begin, end=end)
-    line = facts.read(tmp_path).timeline
+    line = read(tmp_path).timeline
     assert line.available == {"box, slot 0": 10, "box, slot 0, process 2": 10}
     assert line.idle_share == pytest.approx(0.35)
 
@@ -92,7 +92,7 @@ def test_a_clock_that_was_set_back_stops_nothing(tmp_path):
     made = make(tmp_path)
     made.trial(0.5, begin=20, end=10)
     made.trial(None, TrialState.RUNNING, begin=3e9, end=None, owner="b")  # begun in the far future
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert [bar.seconds for bar in found.timeline.bars] == [0, 0]
     assert found.timeline.idle_share == 0
 
@@ -101,7 +101,7 @@ def test_notes_that_are_not_ours_cost_themselves_only(tmp_path):
     made = make(tmp_path)
     made.trial(0.5, owner=None, **{OWNER: "me", METRICS: {"a": None, "b": "x", "test/accuracy": 0.4}})
     made.trial(0.4, owner=None, **{OWNER: ["me"], METRICS: 3})
-    first, second = facts.read(tmp_path).trials
+    first, second = read(tmp_path).trials
     assert (first.metrics, first.owner) == ({"test/accuracy": 0.4}, None)
     assert (second.metrics, second.owner) == ({}, None)
 
@@ -121,7 +121,7 @@ def test_settings_that_were_broken_by_hand_are_unknown(tmp_path, harm, unreadabl
     made = make(tmp_path, **harm)
     made.trial(0.5)
     made.folder(0, {})
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert found.unreadable == unreadable
     assert found.winner.commands == (["python app.py"] if "command" in harm else found.winner.commands)
     assert (found.n_trials, found.target is not None) == (
@@ -135,8 +135,8 @@ def test_a_sweep_runs_while_its_lock_is_held_and_was_killed_if_nobody_holds_it(t
     made.trial(None, TrialState.RUNNING, end=None)
     made.end(None)
     with held(made.sweep.lock, "taken"):
-        assert facts.read(tmp_path).status == facts.RUNNING
-    assert facts.read(tmp_path).status == facts.KILLED
+        assert read(tmp_path).status == facts.RUNNING
+    assert read(tmp_path).status == facts.KILLED
 
 
 def test_a_trial_whose_process_died_ends_at_its_last_sign_of_life(tmp_path):
@@ -148,7 +148,7 @@ def test_a_trial_whose_process_died_ends_at_its_last_sign_of_life(tmp_path):
     made.trial(None, TrialState.FAIL, begin=5, end=night, owner="a", slot=1, **notes)
     made.trial(0.91, begin=night, end=night + 10, owner="b", **{REPEATS: 1})
     made.end("n_trials")
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert found.trials[1].seconds == 25
     assert not found.trials[1].end_is_known
     assert found.timeline.wall_s == 40
@@ -162,11 +162,11 @@ def test_curves_are_over_epochs_where_all_trials_left_them_else_over_reports(tmp
         made.trial(0.9, reports=[0.8, 0.9])
         rows = [{"epoch": 0.5, "val/accuracy": 0.8}, {"epoch": 1.0, "val/accuracy": 0.9}]
         made.folder(number, {"objective": {"name": "val/accuracy", "value": 0.9}}, rows)
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert found.curve_axis == "epoch"
     assert found.trials[1].curve == [(0.5, 0.8), (1.0, 0.9)]
     made.sweep.trial(1).metrics.unlink()
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert found.curve_axis == "report"
     assert found.trials[1].curve == [(1, 0.8), (2, 0.9)]
 
@@ -178,7 +178,7 @@ def test_the_winner_has_its_confusion_matrix_and_the_command_that_trains_it_agai
         0, {"command": "python train.py model=cnn", "objective": {"name": "val/accuracy", "value": 0.9}}
     )
     made.answers(0, [0, 1, 2, 2], [0, 2, 2, 2])
-    winner = facts.read(tmp_path).winner
+    winner = read(tmp_path).winner
     assert winner.confusion == [[1, 0, 0], [0, 0, 1], [0, 0, 2]]
     assert winner.commands == ["python train.py model=cnn"]
     assert winner.folder == folder
@@ -187,11 +187,11 @@ def test_the_winner_has_its_confusion_matrix_and_the_command_that_trains_it_agai
 def test_broken_or_missing_predictions_cost_the_matrix_and_say_so(tmp_path):
     made = make(tmp_path)
     made.trial(0.9)
-    assert "not on this machine" in facts.read(tmp_path).winner.no_confusion
+    assert "not on this machine" in read(tmp_path).winner.no_confusion
     made.folder(0, {})
-    assert "no predictions.npz" in facts.read(tmp_path).winner.no_confusion
+    assert "no predictions.npz" in read(tmp_path).winner.no_confusion
     made.sweep.trial(0).predictions.write_bytes(b"broken")
-    winner = facts.read(tmp_path).winner
+    winner = read(tmp_path).winner
     assert winner.confusion is None
     assert "cannot be read" in winner.no_confusion
 
@@ -200,7 +200,7 @@ def test_a_traceback_is_taken_from_the_trials_folder(tmp_path):
     made = make(tmp_path)
     made.fail("ValueError: no", **{RETRIED: True})
     made.folder(0, {"status": "failed", "error": {"type": "ValueError", "message": "no", "traceback": "File x\nno"}})
-    (trial,) = facts.read(tmp_path).trials
+    (trial,) = read(tmp_path).trials
     assert (trial.state, trial.traceback) == ("lost", "File x\nno")
 
 
@@ -208,19 +208,19 @@ def test_the_best_so_far_only_ever_gets_better(tmp_path):
     made = make(tmp_path)
     for value in (0.5, 0.4, 0.5, 0.7, 0.6):
         made.trial(value)
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 3]
     # By number, whichever ended first.
     late = make(tmp_path / "late")
     late.trial(0.5, end=30)
     late.trial(0.4, end=10)
     late.trial(0.6, end=20)
-    found = facts.read(tmp_path / "late")
+    found = read(tmp_path / "late")
     assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 2]
     down = make(tmp_path / "down", ("minimize",))
     for value in (0.5, 0.4, 0.4, 0.7, 0.3):
         down.trial(value)
-    found = facts.read(tmp_path / "down")
+    found = read(tmp_path / "down")
     assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 1, 4]
 
 
@@ -230,7 +230,7 @@ def test_branches_are_trials_with_the_same_parameters_named_by_what_leads_into_t
     for depth in (0.1, 0.2):
         made.trial(0.9, params={"model": "cnn", "depth": depth}, space={**model, "depth": FloatDistribution(0, 1)})
     made.trial(0.8, params={"model": "mlp", "width": 0.3}, space={**model, "width": FloatDistribution(0, 1)})
-    first, second = branches(facts.read(tmp_path).trials)
+    first, second = branches(read(tmp_path).trials)
     assert (first.name, len(first.trials), first.varied) == ("model = cnn", 2, ["depth"])
     assert (second.name, len(second.trials), second.varied) == ("model = mlp", 1, [])
 
@@ -242,7 +242,7 @@ def test_importances_are_those_of_optuna_for_the_direction_of_the_study(tmp_path
     for number in range(40):
         x, y = number % 7 / 7, number % 11 / 11
         made.trial(x * y + (x > 0.7), params={"x": x, "y": y}, space={**X, "y": FloatDistribution(0, 1)})
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     right = optuna.importance.get_param_importances(found.study)
     with pytest.warns(UserWarning, match="low"):
         blind = optuna.importance.get_param_importances(found.study, target=lambda trial: trial.values[0])
@@ -255,7 +255,7 @@ def test_several_objectives_have_their_names_and_front(tmp_path):
     for accuracy, size in ((0.9, 10), (0.95, 20), (0.85, 30)):
         made.trial([accuracy, size])
     made.folder(0, {"objectives": [{"name": "val/accuracy", "value": 0.9}, {"name": "parameters", "value": 10}]})
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert [quantity.name for quantity in found.objectives] == ["val/accuracy", "parameters"]
     assert sorted(trial.number for trial in found.front) == [0, 1]
     assert found.best.number == 1
@@ -267,7 +267,7 @@ def test_reading_changes_no_byte_of_the_sweep(tmp_path):
     with made.sweep.journal.open("ab") as file:
         file.write(b'{"op_code": 4, "wor')  # a worker is in the middle of a line
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert len(facts.read(tmp_path).trials) == 1
+    assert len(read(tmp_path).trials) == 1
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -275,14 +275,14 @@ def test_a_database_is_found_again_and_asks_for_its_password(tmp_path, monkeypat
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     made = make(tmp_path / "night", storage=url)
     made.trial(0.9)
-    assert facts.read(tmp_path / "night").best.values == (0.9,)
+    assert read(tmp_path / "night").best.values == (0.9,)
     text = made.sweep.config.read_text().replace(url, "postgresql://me:***@host/db")
     made.sweep.config.write_text(text)
     with pytest.raises(InputError, match=r"password of its database was not kept .* --storage"):
-        facts.read(tmp_path / "night")
-    assert facts.read(tmp_path / "night", url).best.values == (0.9,)
+        read(tmp_path / "night")
+    assert read(tmp_path / "night", url).best.values == (0.9,)
     monkeypatch.setenv(reader.STORAGE_VARIABLE, url)
-    assert facts.read(tmp_path / "night").best.values == (0.9,)
+    assert read(tmp_path / "night").best.values == (0.9,)
 
 
 def test_a_relative_database_is_found_from_elsewhere(tmp_path, monkeypatch):
@@ -291,7 +291,7 @@ def test_a_relative_database_is_found_from_elsewhere(tmp_path, monkeypatch):
     made.trial(0.9)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert facts.read(tmp_path / "multirun" / "night").best.values == (0.9,)
+    assert read(tmp_path / "multirun" / "night").best.values == (0.9,)
 
 
 def no_sweep(root: Path) -> None:
@@ -323,4 +323,4 @@ def test_what_is_no_sweep_is_said_in_one_line(tmp_path, harm, said):
     make(tmp_path).trial(0.9)
     harm(tmp_path)
     with pytest.raises(InputError, match=said):
-        facts.read(tmp_path)
+        read(tmp_path)

@@ -6,13 +6,12 @@ import shutil
 import pytest
 from optuna.distributions import IntDistribution
 
-from tests.report.sweeps import make
+from tests.report.sweeps import make, read
 
 pytest.importorskip("plotly")
 
 from inksweep.paths import SweepDir
 from inksweep.report import png
-from inksweep.report.facts import facts
 from inksweep.report.page import page
 from inksweep.sweep.study.notes import FINAL
 from tests.report.page.test_page import rendered
@@ -100,7 +99,7 @@ def test_a_final_stage_is_told_with_the_winners_own_numbers(tmp_path):
     assert "-3.00 points (-5.00 to -1.00)" in said
     assert "2 (1 not complete)" in said
     assert "Test split: 3 of 4 right" in said
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert found.winner.confusion == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
     assert (found.best.number, found.best_name) == (0, "best trial of the search")
     _, reader = rendered(made)
@@ -149,7 +148,7 @@ def test_without_a_final_stage_it_is_the_best_trial(tmp_path, selection):
     assert "Trial 0, the best by validation accuracy." in said
     assert "77.77 %" in said
     assert "final stage" not in said
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert (found.winner.folder, found.best_name) == (made.sweep.trial(0).root, "winner")
 
 
@@ -180,7 +179,7 @@ def test_who_trained_on_validation_is_never_the_best(tmp_path):
     for number, on_all in enumerate((False, True)):
         made.folder(number, {"objective": {"name": "val/accuracy", "value": 0.9}, "trained_on_validation": on_all})
     made.end("n_trials")
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     assert (found.best.number, found.winner.trial.number, [trial.number for trial in found.front]) == (0, 0, [0])
     assert found.counted == {"complete": 1, "all-data": 1}
     _, reader = rendered(made)
@@ -196,7 +195,7 @@ def test_the_report_of_a_final_stage_is_of_its_trainings(tmp_path):
     for value, full in ((0.9, 0), (0.99, 1)):  # whose folders are elsewhere
         made.trial(value, params={"full": full}, space={"full": IntDistribution(0, 1)})
     made.end("n_trials")
-    found = facts.read(made.root)
+    found = read(made.root)
     assert found.best.number == 0
     assert found.sentence == "It ended because all 2 trials are done."
     _, reader = rendered(made)

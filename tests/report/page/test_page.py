@@ -14,7 +14,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from tests.report.sweeps import make, usual
+from tests.report.sweeps import make, read, usual
 
 pytest.importorskip("plotly")
 
@@ -58,7 +58,7 @@ class Reader(HTMLParser):
 
 
 def rendered(made, **more):
-    text = page.render([facts.read(made.root)], made.root, **more)
+    text = page.render([read(made.root)], made.root, **more)
     reader = Reader()
     reader.feed(text)
     return text, reader
@@ -228,7 +228,7 @@ def test_a_sweep_of_any_kind_has_a_page_that_says_what_is_missing(tmp_path, fill
     assert "could not be drawn" not in text
     for sentence in said:
         assert sentence in text
-    png.draw(facts.read(tmp_path))
+    png.draw(read(tmp_path))
 
 
 def test_what_cannot_be_read_in_the_settings_is_said(tmp_path):
@@ -272,7 +272,7 @@ def test_one_bad_trial_does_not_squash_the_rest_and_is_counted(tmp_path):
     made.trial(0.1)
     for number in range(12):
         made.trial(0.98 + number / 1000)
-    plot = history.history(facts.read(tmp_path), 0)
+    plot = history.history(read(tmp_path), 0)
     low, high = plot.figure.layout.yaxis.range
     assert 0.9 < low < 0.98 < 0.991 < high
     assert "1 point lies below the axis" in plot.note
@@ -283,7 +283,7 @@ def test_numbers_of_trials_stay_when_others_are_left_out(tmp_path):
     made.fail("no")
     made.trial(None, TrialState.FAIL, **{LOST: True})
     made.trial(0.5, params={"x": 0.25}, space={"x": FloatDistribution(0, 1)})
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     study = drawing.shown_study(found, found.trials)
     assert study.best_trial.number == 2
     assert study.best_trial.params == {"x": 0.25}
@@ -291,7 +291,7 @@ def test_numbers_of_trials_stay_when_others_are_left_out(tmp_path):
 
 def test_several_sweeps_are_compared(tmp_path):
     first, second = usual(tmp_path / "a", name="first"), usual(tmp_path / "b", trials=20, name="second")
-    text = page.render([facts.read(first.root), facts.read(second.root)], tmp_path)
+    text = page.render([read(first.root), read(second.root)], tmp_path)
     reader = Reader()
     reader.feed(text)
     assert [trace["name"] for trace in reader.plots["together"]["data"]] == ["first", "second"]
@@ -303,7 +303,7 @@ def test_several_sweeps_are_compared(tmp_path):
 
 def test_links_lead_from_the_page_to_the_folders(tmp_path):
     made = usual(tmp_path / "my sweeps" / "night")
-    page.write(tmp_path / "out" / "page.html", [facts.read(made.root)])
+    page.write(tmp_path / "out" / "page.html", [read(made.root)])
     reader = Reader()
     reader.feed((tmp_path / "out" / "page.html").read_text())
     assert ("a", {"href": "../my%20sweeps/night/0/"}) in reader.tags
@@ -312,7 +312,7 @@ def test_links_lead_from_the_page_to_the_folders(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
 def test_a_folder_whose_name_is_no_text_has_a_page(tmp_path):
     made = usual(tmp_path / os.fsdecode(b"n\xffght"))
-    page.write(tmp_path / "page.html", [facts.read(made.root)])
+    page.write(tmp_path / "page.html", [read(made.root)])
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert r"n\udcffght" in text
     assert 'href="n%FFght/0/"' in text
@@ -344,7 +344,7 @@ def test_a_large_sweep_has_a_page_that_a_browser_can_hold(tmp_path):
 @pytest.mark.parametrize("draw", [lambda found: history.history(found, 0), curves.curves, slots.slots])
 def test_in_a_plot_of_very_many_points_little_is_said_of_each(tmp_path, monkeypatch, draw):
     made = usual(tmp_path)
-    found = facts.read(tmp_path)
+    found = read(tmp_path)
     number = 0 if found.best.number else 1
 
     def said(plot):
@@ -362,7 +362,7 @@ def test_in_a_plot_of_very_many_points_little_is_said_of_each(tmp_path, monkeypa
 
 
 def test_narrow_bars_are_not_covered_by_their_rims(tmp_path, monkeypatch):
-    found = facts.read(usual(tmp_path).root)
+    found = read(usual(tmp_path).root)
     assert slots.slots(found).figure.data[0].marker.line.width == 1
     monkeypatch.setattr(slots, "MOST_LINES", 3)
     assert slots.slots(found).figure.data[0].marker.line.width == 0
@@ -371,7 +371,7 @@ def test_narrow_bars_are_not_covered_by_their_rims(tmp_path, monkeypatch):
 def test_a_long_curve_keeps_its_ends(tmp_path):
     made = make(tmp_path)
     made.trial(0.5, reports=[step / 1000 for step in range(1000)])
-    plot = curves.curves(facts.read(tmp_path))
+    plot = curves.curves(read(tmp_path))
     (line,) = plot.figure.data
     assert (len(line.x), line.x[0], line.x[-2]) == (drawing.MOST_IN_CURVE + 1, 1, 1000)
     assert "at most 100 points" in plot.note
@@ -382,7 +382,7 @@ def test_the_confusion_matrix_has_a_row_for_each_true_class(tmp_path):
     made.trial(0.9)
     made.folder(0, {})
     made.answers(0, [0, 1, 2, 2], [0, 2, 2, 2])
-    plot = mistakes.confusion(facts.read(tmp_path))
+    plot = mistakes.confusion(read(tmp_path))
     (cells,) = plot.figure.data
     assert plot.figure.layout.yaxis.title.text == "true class"
     assert [list(row) for row in cells.text] == [["1", "", ""], ["", "", "1"], ["", "", "2"]]
@@ -396,7 +396,7 @@ def test_a_few_trials_do_not_say_what_mattered(tmp_path, monkeypatch):
     _, reader = rendered(made)
     assert "Only 14 trials are complete, too few to say which parameters mattered: that takes 15." in reader.text
     assert "importances0" not in reader.plots
-    assert "importances" not in {path.stem for path in png.draw(facts.read(tmp_path))}
+    assert "importances" not in {path.stem for path in png.draw(read(tmp_path))}
 
 
 def test_a_trial_that_was_ended_early_is_listed_with_its_last_report(tmp_path):
@@ -418,7 +418,7 @@ def test_a_browser_shows_it_without_a_network_and_without_scrolling_sideways(tmp
         pytest.skip("there is no browser")
     made = usual(tmp_path)
     path = tmp_path / "report.html"
-    page.write(path, [facts.read(made.root)])
+    page.write(path, [read(made.root)])
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(chromium), args=["--no-sandbox"])
         context = browser.new_context(viewport={"width": 420, "height": 800}, offline=True)

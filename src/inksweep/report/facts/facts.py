@@ -1,6 +1,5 @@
 """What a report says of a sweep, as plain data: read from its study and its folders, drawn elsewhere."""
 
-import math
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from inksweep.files import is_held
 from inksweep.paths import SweepDir, shown
 from inksweep.report.facts import winner
 from inksweep.report.facts.quantity import Quantity, quantity
+from inksweep.report.facts.target import Target, target_of, wanted
 from inksweep.report.facts.timeline import Stretch, Timeline, timeline
 from inksweep.report.facts.trials import (
     STATES,
@@ -31,27 +31,10 @@ from inksweep.report.facts.trials import (
 from inksweep.report.facts.winner import Winner
 from inksweep.runs import reader
 from inksweep.sweep.stopping import Account, Reason
-from inksweep.sweep.study import reader as reader_module
 from inksweep.sweep.study.notes import FINAL
 from inksweep.sweep.study.trials import counts, front, order
 
 RUNNING, ENDED, KILLED = "running", "ended", "killed"
-
-
-@dataclass(frozen=True)
-class Target:
-    """When the best trial is good enough."""
-
-    quantity: Quantity
-    value: float
-    maximize: bool
-
-    def reached(self, value: float | None) -> bool:
-        """Whether `value` is better than the target."""
-        return value is not None and (value > self.value if self.maximize else value < self.value)
-
-    def __str__(self) -> str:
-        return f"{self.quantity.label} {'above' if self.maximize else 'below'} {self.quantity.text(self.value)}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,6 @@ class Facts:
     settings: dict[str, Any]
     # What is no number in it where one belongs: `n_trials=many`.
     unreadable: list[str]
-    taken: datetime
     # In memory or not: only for what draws.
     study: Study = field(repr=False)
 
@@ -147,20 +129,14 @@ def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
     now = datetime.now()
     frozen = study.get_trials(deepcopy=False)
     sweep, sweeper = SweepDir(folder), settings["sweeper"]
-    names = objective_names(sweep, frozen, len(study.directions))
-    rows = {trial.number: curve_over_epochs(sweep.trial(trial.number).root, names[0]) for trial in frozen}
-    # Epochs say more than numbers of reports; but all curves must have the same axis.
-    by_epoch = all(rows[trial.number] for trial in frozen if trial.intermediate_values) and any(rows.values())
-    lines = {trial.number: rows[trial.number] if by_epoch else curve_over_reports(trial) for trial in frozen}
-    is_final = bool(study.user_attrs.get(FINAL))
-    trials = [read_trial(sweep, trial, lines[trial.number], is_final=is_final) for trial in frozen]
-    trials = mend_ends(trials, sweep)
+    names, is_final = objective_names(sweep, frozen, len(study.directions)), bool(study.user_attrs.get(FINAL))
+    trials, curve_axis = _read(sweep, frozen, names[0], is_final)
     columns = zip(*(trial.values for trial in trials if trial.values), strict=True)
     values = [*columns] or [()] * len(names)
     objectives = [quantity(name, column) for name, column in zip(names, values, strict=True)]
     maximize = [direction is StudyDirection.MAXIMIZE for direction in study.directions]
-    numbers, unreadable = _wanted(sweeper)
-    target = _target(sweeper.get("target"), numbers.get("target.value"), objectives[0], maximize[0])
+    numbers, unreadable = wanted(sweeper)
+    target = target_of(sweeper.get("target"), numbers.get("target.value"), objectives[0], maximize[0])
     best = _best(study, trials)
     summary = reader.summary(folder)
     status = _status(sweep, sweeper.get("storage") is not None, summary, trials)
@@ -181,12 +157,21 @@ def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
         front=_front(study, best, trials),
         winner=_of_final_stage(sweep, found) if is_final and found is not None else found,
         timeline=timeline([_stretch(trial, now) for trial in trials if _took_a_slot(trial)]),
-        curve_axis="epoch" if by_epoch else "report",
+        curve_axis=curve_axis,
         settings=settings,
         unreadable=unreadable,
-        taken=now,
         study=study,
     )
+
+
+def _read(sweep: SweepDir, frozen: Sequence[FrozenTrial], objective: str, is_final: bool) -> tuple[list[Trial], str]:
+    """Return the trials with their curves, and what these are over: `epoch` or `report`."""
+    rows = {trial.number: curve_over_epochs(sweep.trial(trial.number).root, objective) for trial in frozen}
+    # Epochs say more than numbers of reports; but all curves must have the same axis.
+    by_epoch = all(rows[trial.number] for trial in frozen if trial.intermediate_values) and any(rows.values())
+    curves = {trial.number: rows[trial.number] if by_epoch else curve_over_reports(trial) for trial in frozen}
+    trials = [read_trial(sweep, trial, curves[trial.number], is_final=is_final) for trial in frozen]
+    return mend_ends(trials, sweep), "epoch" if by_epoch else "report"
 
 
 def _took_a_slot(trial: Trial) -> bool:
@@ -197,32 +182,6 @@ def _stretch(trial: Trial, now: datetime) -> Stretch:
     assert trial.started is not None
     name = f"{trial.host or 'unknown machine'}, slot {trial.slot}"
     return Stretch(str(trial.owner), name, trial.number, trial.started, trial.ended or now)
-
-
-def _wanted(sweeper: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
-    """Return the number of trials and that of the target; and of what stands there, what is no number."""
-    target = sweeper.get("target")
-    block = target if isinstance(target, dict) else {}
-    given = {"n_trials": sweeper.get("n_trials"), "target.value": block.get("value")}
-    numbers = {key: number for key, value in given.items() if (number := _number(value)) is not None}
-    others = [*given.items(), ("target", None if isinstance(target, dict) else target)]
-    return numbers, [f"{key}={value}" for key, value in others if value is not None and key not in numbers]
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _target(target: Any, value: float | None, objective: Quantity, maximize: bool) -> Target | None:
-    if value is None:
-        return None
-    metric, direction = target.get("metric"), target.get("direction")
-    maximize = direction == "maximize" if direction is not None else metric is not None or maximize
-    return Target(quantity(str(metric)) if metric else objective, value, maximize)
 
 
 def _status(sweep: SweepDir, shared: bool, summary: dict[str, Any], trials: Iterable[Trial]) -> str:
@@ -315,12 +274,3 @@ def _winner(
 def _class_name(conf: Any, none: str) -> str:
     target = conf.get("_target_") if isinstance(conf, dict) else None
     return str(target).rpartition(".")[2] if target else none
-
-
-def read(folder: Path, storage: str | None = None) -> Facts:
-    """Open the study of a sweep directory and read all of it.
-
-    Raises:
-        InputError: it is no sweep directory, or its study cannot be opened.
-    """
-    return collect(folder, reader_module.look(reader_module.find(folder, storage)), reader_module.settings(folder))

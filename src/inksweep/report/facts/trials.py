@@ -140,7 +140,7 @@ def read_trial(
         state=state,
         values=tuple(trial.values) if trial.state is TrialState.COMPLETE else (),
         params=dict(trial.params),
-        metrics=_numbers(notes.get(METRICS)),
+        metrics=metrics_module.numbers(notes.get(METRICS)),
         counts=counts(trial),
         reason="" if trial.state is TrialState.COMPLETE else str(notes.get(REASON) or "").strip(),
         traceback=_traceback(run) if state in ("failed", "lost") else "",
@@ -154,12 +154,6 @@ def read_trial(
         curve=curve,
         folder=run.root if run.root.is_dir() else None,
     )
-
-
-def _numbers(note: Any) -> dict[str, float]:
-    """Return what is a number in a note: anybody may write one."""
-    entries = note.items() if isinstance(note, dict) else ()
-    return {str(name): float(value) for name, value in entries if isinstance(value, int | float)}
 
 
 def _state(trial: FrozenTrial) -> str:

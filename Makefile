@@ -33,6 +33,10 @@ test: test-quick  ## all tests; those on the full MNIST one after the other, as 
 test-quick: install-dev  ## the tests that need no data set, one process a core
 	$(BIN)/python -m pytest -n auto -m "not full"
 
+LOWEST_TESTS := tests/compare tests/diff tests/runs tests/sweep/space tests/sweep/study tests/sweep/test_example.py \
+	tests/sweep/test_plugin.py tests/digits/config tests/digits/data tests/digits/training $(wildcard tests/digits/*.py) \
+	tests/test_cli.py tests/test_figures.py tests/test_init.py tests/test_public.py
+
 # uv resolves to lower bounds, which pip cannot. Its torch is another one than that of .venv: some gigabytes.
 test-lowest:  ## tests that need no extra but digits, with the oldest packages that pyproject.toml allows
 	$(PYTHON) -m venv --clear .venv-lowest

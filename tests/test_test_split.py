@@ -27,7 +27,7 @@ READERS = {
         "says what the stop rule saw, and which metrics are of test",
         {"_chosen": 1, "_looks": 1},
     ),
-    "cli.py": ("`inksweep evaluate` prints what one model measures", {"evaluate_again": 1}),
+    "digits/evaluate.py": ("`inksweep evaluate` prints what one model measures", {"run": 1}),
     "compare/comparison.py": ("shows a column; refuses to judge by it", {MODULE: 1, "judged": 1, "_unreadable": 1}),
     "diff/difference.py": ("checks that stored answers fit the recorded metrics", {"_strange": 1}),
     "diff/text.py": ("a heading of a split", {"_disagreements": 1}),
@@ -39,7 +39,7 @@ READERS = {
     "report/page/page.py": ("shows the best's number, and says that it ranked nothing", {"_tiles": 8}),
     "report/plots/trials.py": ("a column of the table of all trials", {"_table": 1}),
     "report/facts/quantity.py": ("unit of a loss", {MODULE: 1}),
-    "digits/run.py": ("measures the weights that were kept, once the training is over", {"_keep": 1}),
+    "digits/run.py": ("measures the weights that were kept, once the training is over", {"Training.keep": 1}),
     "sweep/settings.py": ("checks that the stop rule's value is a fraction", {"TargetConf.__post_init__": 1}),
     "sweep/winner/plain_card.py": ("says in the card that they ranked nothing", {"card": 1}),
     "compare/rows.py": ("a path", {"labelled": 1}),
@@ -74,7 +74,7 @@ def everything_chosen(root: Path, test_metrics: np.ndarray, conf: WinnerConf) ->
     assert decided is not None
     assert of_search is not None
     assert best is not None
-    said = selection.selection(decided, study, sweep, conf, None)
+    said = selection.describe(decided, study, sweep, conf, None).content()
     for candidate in said["candidates"]:
         for run in candidate["runs"]:
             del run["metrics"]
@@ -111,11 +111,11 @@ def test_the_stop_rule_is_the_one_that_reads_them(tmp_path: Path) -> None:
     decided = choice.of_search(study, WinnerConf(), sweep)
     assert decided is not None
     rules = [
-        selection.selection(decided, study, sweep, WinnerConf(), Target("test/accuracy", value))["stop_rule"]
+        selection.describe(decided, study, sweep, WinnerConf(), Target("test/accuracy", value)).stop_rule
         for value in (-0.1, 0.5)
     ]
-    assert [rule["reached"] for rule in rules] == [True, False]
-    assert [rule["looks"] for rule in rules] == [2, 2]
+    assert [rule.reached for rule in rules] == [True, False]
+    assert [rule.looks for rule in rules] == [2, 2]
 
 
 # By who reads them.

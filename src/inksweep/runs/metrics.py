@@ -50,7 +50,7 @@ def curve(folder: Path) -> list[dict[str, float]]:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    read = [{name: number for name, text in row.items() if (number := _number(text)) is not None} for row in rows]
+    read = [numbers(row) for row in rows]
     width = max(map(len, read), default=0)
     return [row for row in read if len(row) == width and row]
 
@@ -58,17 +58,19 @@ def curve(folder: Path) -> list[dict[str, float]]:
 def numbers(values: Any) -> dict[str, float]:
     """Return those entries of `values` that are finite numbers."""
     entries = values.items() if isinstance(values, dict) else ()
-    return {str(name): number for name, value in entries if (number := _number(value)) is not None}
+    known = {str(name): number(value) for name, value in entries}
+    return {name: value for name, value in known.items() if value is not None}
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """Return `value` as a number; None for what is no finite number, a bool among them."""
     if isinstance(value, bool) or value is None:
         return None
     try:
-        number = float(value)
+        found = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return found if math.isfinite(found) else None
 
 
 def is_of_validation(name: str) -> bool:

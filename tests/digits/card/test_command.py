@@ -27,26 +27,16 @@ from inksweep.errors import InputError
 from inksweep.files import put_folder
 from inksweep.runs import predictions, reader
 from tests.conftest import REPOSITORY, compose_config, tiny
+from tests.runs import selections
 
 NIGHT = Path("multirun") / "night"
 # Folder and seed of each training.
 TRAININGS = {"0": 1, "finalists/0": 2, "finalists/1": 3}
-SELECTION: dict[str, Any] = {
-    "schema_version": 1,
-    "study": "night",
-    "rule": "search",
-    "objective": {"name": "val/accuracy", "direction": "maximize"},
+SELECTION: dict[str, Any] = selections.SELECTION | {
     "trials": {"complete": 10, "pruned": 37, "failed": 1},
-    "trial": 0,
     "stop_rule": {"metric": "test/accuracy", "value": 0.9, "looks": 3, "reached": True},
     "searched": {"model.dropout": 0.30000000000000004, "model.hidden": "[16]"},
-    "candidates": [],
-    "full_data": False,
-    "model": {"path": "0", "seed": 1},
-    "members": [],
-    "calibrate_on": None,
     "commands": ["python train.py model=mlp trainer.threads=1"],
-    "export": [],
 }
 MEMBERS = {"model": {"path": "finalists/0", "seed": 2}, "members": ["finalists/0", "finalists/1"]}
 FULL = {"full_data": True, "calibrate_on": "finalists/1"}
@@ -416,7 +406,7 @@ def test_a_folder_that_is_none_is_named(started: Path, winner: Winner, capsys: p
         ({"members": None}, None, None, r"selection\.json: cannot be used \(it lacks members\)"),
         ({"calibrate_on": 3}, None, None, r"selection\.json: cannot be used \(it lacks calibrate_on\)"),
         ({"stop_rule": {}}, None, None, r"selection\.json: cannot be used \(it lacks stop_rule\.metric\)"),
-        ({"candidates": [{"trial": 1}]}, None, None, r"\(it lacks candidates\.searched_objective\)"),
+        ({"candidates": [{"trial": 1, "rank": 1}]}, None, None, r"\(it lacks candidates\.searched_objective\)"),
         ({}, "result.json", "{", r"result\.json: cannot be read"),
         ({}, "model.pt", "no weights", r"model\.pt: cannot be read as saved weights"),
         ({"members": ["finalists/0", "finalists/7"]}, None, None, r"finalists/7/model\.pt: there is no such file"),

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from inksweep.digits.card import text
+from tests.runs import selections
+from tests.runs.selections import CANDIDATE, trainings
 
 PART = {"n": 10_000, "right": 9950, "errors": 50, "accuracy": 0.995, "interval": [0.99341, 0.99620]}
 BINS = {"nll": 0.02, "ece": 0.004, "ece_equal_mass": 0.003}
@@ -15,18 +17,12 @@ CARD: dict[str, Any] = {
     "kind": "winner",
     "name": "night",
     "folder": "multirun/night/winner",
-    "selection": {
-        "study": "night",
-        "rule": "search",
-        "objective": {"name": "val/accuracy", "direction": "maximize"},
-        "trials": {"complete": 10, "pruned": 37, "failed": 0},
+    "selection": selections.SELECTION
+    | {
         "trial": 7,
         "stop_rule": {"metric": "test/accuracy", "value": 0.99, "looks": 4, "reached": True},
         "searched": {"optimizer.lr": 0.00123456},
-        "candidates": [],
-        "full_data": False,
         "model": {"path": "7", "seed": 1},
-        "members": [],
     },
     "model": {"class": "CNN", "settings": {}, "members": None, "parameters": 29_066},
     "data": {
@@ -80,26 +76,24 @@ CARD: dict[str, Any] = {
     "exports": {},
 }
 CANDIDATES = [
-    {
+    CANDIDATE
+    | {
         "trial": 7,
-        "rank": 1,
         "searched_objective": 0.9950,
         "mean": 0.9941,
         "std": 0.0004,
         "interval": [0.9921, 0.9958],
-        "p": None,
-        "runs": [{}, {}, {}],
-        "lost": 0,
+        "runs": trainings(2, 3, 4),
     },
-    {
+    CANDIDATE
+    | {
         "trial": 2,
         "rank": 2,
         "searched_objective": 0.9948,
         "mean": 0.9939,
         "std": 0.0003,
-        "interval": None,
         "p": 0.41,
-        "runs": [{}, {}],
+        "runs": trainings(2, 3),
         "lost": 1,
     },
 ]
@@ -202,7 +196,7 @@ def test_a_difference_stands_beside_its_interval_and_p_is_not_taken_for_it() -> 
 
 
 def test_one_fresh_seed_is_no_plural() -> None:
-    one = [CANDIDATES[0] | {"runs": [{}]}]
+    one = [CANDIDATES[0] | {"runs": trainings(2)}]
     said = written(selection__candidates=one, selection__rule="seeds")
     assert "trained again on 1 fresh seed." in said
     assert "mean of 1 seed ± std" in said

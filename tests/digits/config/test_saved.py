@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from inksweep.digits.config import saved
 from inksweep.errors import InputError
 from tests.conftest import compose_config, tiny
+from tests.runs.selections import SELECTION
 
 # Where the training was started; `data.root` is as it was typed there.
 STARTED = "/where/it/was/started"
@@ -28,7 +29,7 @@ def sweep(tmp_path: Path) -> Path:
     winner = tmp_path / "winner"
     winner.mkdir()
     (winner / "config.yaml").write_bytes((tmp_path / "7" / ".hydra" / "config.yaml").read_bytes())
-    (winner / "selection.json").write_text(json.dumps({"model": {"path": "7"}}))
+    (winner / "selection.json").write_text(json.dumps(SELECTION | {"model": {"path": "7"}}))
     return tmp_path
 
 

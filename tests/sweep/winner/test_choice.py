@@ -1,7 +1,7 @@
 """Which configuration wins: the mean of its seeds, the pictures where means are equal, the search's order."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import optuna
@@ -10,10 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from inksweep.errors import InputError
 from inksweep.paths import RunDir, SweepDir
+from inksweep.runs.selection import Model, StopRule
 from inksweep.significance import Paired, bootstrap_difference, bootstrap_mean
 from inksweep.sweep import stopping
 from inksweep.sweep.settings import InksweepSweeperConf, WinnerConf
 from inksweep.sweep.space.declare import declare
+from inksweep.sweep.start import Start
 from inksweep.sweep.stopping import Target
 from inksweep.sweep.study import trials
 from inksweep.sweep.study.notes import STOP_RULES
@@ -44,18 +46,18 @@ def test_the_mean_decides_not_the_lucky_run(tmp_path: Path) -> None:
     decided = final.choice()
     assert decided is not None
     assert (decided.model.path, decided.model.seed) == ("finalists/3", 3)
-    said = selection.selection(decided, study, sweep, WinnerConf(), None)
-    assert [(one["trial"], one["rank"]) for one in said["candidates"]] == [(2, 1), (1, 2)]
+    said = selection.describe(decided, study, sweep, WinnerConf(), None)
+    assert [(one.trial, one.rank) for one in said.candidates] == [(2, 1), (1, 2)]
     correct = [np.array(right(n)[0]) for n in (8, 9)]
-    assert said["candidates"][0]["interval"] == list(bootstrap_mean(correct))
-    assert said["candidates"][0]["p"] is None
+    assert said.candidates[0].interval == bootstrap_mean(correct)
+    assert said.candidates[0].p is None
     # Of two as sure answers the lower class, here the wrong one, stands for both: 8 right against 5.
-    assert said["candidates"][1]["p"] == Paired(5, 3, 0, 2).p
-    assert said["candidates"][0]["difference"] is None
+    assert said.candidates[1].p == Paired(5, 3, 0, 2).p
+    assert said.candidates[0].difference is None
     others = [np.array(right(n)[0]) for n in (5, 6)]
-    difference = said["candidates"][1]["difference"]
-    assert difference["mean"] == pytest.approx(-0.3)
-    assert difference["interval"] == list(bootstrap_difference(correct, others))
+    difference = said.candidates[1].difference
+    assert difference.mean == pytest.approx(-0.3)
+    assert difference.interval == bootstrap_difference(correct, others)
 
 
 def test_of_equal_means_who_is_right_more_often_where_one_is_wrong_goes_first(tmp_path: Path) -> None:
@@ -96,8 +98,8 @@ def test_without_comparable_answers_the_order_of_the_search_decides(
     assert numbers(final.candidates()) == [0, 1]
     decided = final.choice()
     assert decided is not None
-    second = selection.selection(decided, study, sweep, WinnerConf(), None)["candidates"][1]
-    assert (second["p"], second["difference"]) == (None, None)
+    second = selection.describe(decided, study, sweep, WinnerConf(), None).candidates[1]
+    assert (second.p, second.difference) == (None, None)
     assert ("cannot be read" in caplog.text) == (damage == "broken")
 
 
@@ -113,8 +115,8 @@ def test_a_configuration_that_diverged_on_a_seed_comes_last(tmp_path: Path) -> N
     assert (final.total, final.done) == (6, 6)
     decided = final.choice()
     assert decided is not None
-    said = selection.selection(decided, study, sweep, WinnerConf(), None)["candidates"]
-    assert [(one["trial"], one["lost"], one["diverged"]) for one in said] == [(2, 0, 0), (0, 1, 1)]
+    said = selection.describe(decided, study, sweep, WinnerConf(), None).candidates
+    assert [(one.trial, one.lost, one.diverged) for one in said] == [(2, 0, 0), (0, 1, 1)]
 
 
 def test_a_training_that_failed_says_nothing_of_its_configuration_and_is_tried_again(tmp_path: Path) -> None:
@@ -206,9 +208,9 @@ def test_full_data_without_seeds_trains_the_searchs_best_and_calibrates_on_it(tm
     train(final, lambda training: None if training.seed == 2 else right(10))
     decided = final.choice()
     assert decided is not None
-    said = selection.selection(decided, study, sweep, WinnerConf(full_data=True), None)
-    assert (said["rule"], said["trial"], said["candidates"], said["full_data"]) == ("search", 1, [], True)
-    assert (said["model"], said["calibrate_on"], said["members"]) == ({"path": "finalists/1", "seed": 3}, "1", [])
+    said = selection.describe(decided, study, sweep, WinnerConf(full_data=True), None)
+    assert (said.rule, said.trial, said.candidates, said.full_data) == ("search", 1, [], True)
+    assert (said.model, said.calibrate_on, said.members) == (Model("finalists/1", 3), "1", [])
 
 
 def test_an_ensemble_on_all_data_is_calibrated_on_as_many_of_the_best_seeds(tmp_path: Path) -> None:
@@ -254,15 +256,15 @@ def test_what_the_length_of_training_was_found_with_is_told(
     train(final, lambda _: right(10))
     decided = final.choice()
     assert decided is not None
-    said = selection.selection(decided, study, sweep, WinnerConf(full_data=True), None)
-    assert said["retrained_with"] == replaced_by
+    said = selection.describe(decided, study, sweep, WinnerConf(full_data=True), None)
+    assert said.retrained_with == replaced_by
 
 
 def test_without_full_data_nothing_was_trained_with_other_settings(tmp_path: Path) -> None:
     sweep, study = search(tmp_path, [right(9)])
     decided = choice.of_search(study, WinnerConf(), sweep)
     assert decided is not None
-    assert selection.selection(decided, study, sweep, WinnerConf(), None)["retrained_with"] == {}
+    assert selection.describe(decided, study, sweep, WinnerConf(), None).retrained_with == {}
 
 
 def test_stop_rules_are_remembered(tmp_path: Path) -> None:
@@ -270,8 +272,8 @@ def test_stop_rules_are_remembered(tmp_path: Path) -> None:
     decided = choice.of_search(study, WinnerConf(), sweep)
     assert decided is not None
 
-    def said(target: Target | None = None) -> dict[str, Any] | None:
-        return selection.selection(decided, study, sweep, WinnerConf(), target)["stop_rule"]
+    def said(target: Target | None = None) -> StopRule | None:
+        return selection.describe(decided, study, sweep, WinnerConf(), target).stop_rule
 
     assert said() is None
     seen = Target("test/accuracy", 0.5), Target("test/accuracy", 0.9)
@@ -279,7 +281,7 @@ def test_stop_rules_are_remembered(tmp_path: Path) -> None:
         stopping.remember_stop_rule(study, rule)
     assert len(study.user_attrs[STOP_RULES]) == 2
     # Also when this start has none, or one that looks at what the search ranks by anyway.
-    told = {"metric": "test/accuracy", "value": 0.9, "looks": 2, "reached": False}
+    told = StopRule("test/accuracy", 0.9, looks=2, reached=False)
     assert said() == told
     for target in (Target(None, 0.7), Target("val/accuracy", 0.7)):
         assert said(target) == told
@@ -287,7 +289,7 @@ def test_stop_rules_are_remembered(tmp_path: Path) -> None:
     assert said() == told
     # The one that was given last, though it had been there.
     stopping.remember_stop_rule(study, seen[0])
-    assert said() == {**told, "value": 0.5, "reached": True}
+    assert said() == StopRule("test/accuracy", 0.5, looks=2, reached=True)
     assert len(study.user_attrs[STOP_RULES]) == 4
 
 
@@ -297,8 +299,8 @@ def test_of_rules_on_the_objective_alone_the_last_is_told(tmp_path: Path) -> Non
     assert decided is not None
     for value in (0.7, 0.9):
         stopping.remember_stop_rule(study, Target("val/accuracy", value))
-    rule = selection.selection(decided, study, sweep, WinnerConf(), None)["stop_rule"]
-    assert rule == {"metric": "val/accuracy", "value": 0.9, "looks": 1, "reached": False}
+    rule = selection.describe(decided, study, sweep, WinnerConf(), None).stop_rule
+    assert rule == StopRule("val/accuracy", 0.9, looks=1, reached=False)
 
 
 def test_a_final_stage_says_how_much_it_is() -> None:
@@ -421,8 +423,12 @@ def test_the_settings_on_all_data_are_tried_in_every_branch(tmp_path: Path) -> N
             raise InputError("width=1: must be more")
         return OmegaConf.create()
 
+    def no_launcher(config: DictConfig) -> NoReturn:
+        raise AssertionError(config)
+
+    start = Start(OmegaConf.create({"seed": 1}), conf, [], no_launcher, compose, is_serial=False)
     with pytest.raises(InputError, match=r"winner\.full_data=true: the app cannot train so \(width=1"):
-        final_stage.prepare(SweepDir(tmp_path), space, OmegaConf.create({"seed": 1}), conf, compose)
+        final_stage.prepare(start, SweepDir(tmp_path), space)
     assert all("data.train_on_all=true" in overrides for overrides in composed)
 
 

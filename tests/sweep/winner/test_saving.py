@@ -36,13 +36,11 @@ def save(sweep, study, program="train.py"):
 
 def selected(sweep, study):
     decided = choice.of_search(study, WinnerConf(), sweep)
-    return selection.selection(decided, study, sweep, WinnerConf(), None)
+    return selection.describe(decided, study, sweep, WinnerConf(), None)
 
 
 def card(sweep, study):
-    return plain_card.card(
-        sweep, choice.of_search(study, WinnerConf(), sweep), {**selected(sweep, study), "commands": []}
-    )
+    return plain_card.card(sweep, choice.of_search(study, WinnerConf(), sweep), selected(sweep, study))
 
 
 def ran(sweep, number=0, overrides=("model=mlp", "model.hidden=[128,64]"), model=b"weights"):
@@ -97,7 +95,14 @@ def test_a_trial_of_another_app_leaves_out_what_it_does_not_have(sweep):
     sweep.trial(0).result.unlink()
     saved = save(sweep, frozen)
     assert names(saved.root) == ["README.md", "config.yaml", "selection.json"]
-    assert "load_model" not in saved.card.read_text()
+    assert "inksweep.load" not in saved.card.read_text()
+
+
+def test_how_to_load_it_is_said_of_a_model_of_ours_only(sweep):
+    study = ran(sweep)
+    assert "inksweep.load" not in card(sweep, study)  # some file of another app that is called model.pt
+    sweep.trial(0).result.write_text('{"versions": {}}')
+    assert f'model = inksweep.load("{sweep.winner.root}")' in card(sweep, study)
 
 
 def test_the_card_names_the_trial_its_numbers_and_what_was_searched(sweep):
@@ -198,7 +203,7 @@ def test_an_ensemble_whose_result_was_written_with_its_card_is_the_same_winner(s
     def saved():
         decided = choice.of_search(study, conf, sweep)
         assert len(decided.members) == 2
-        return saving_module.save(sweep, decided, selection.selection(decided, study, sweep, conf, None), "train.py")
+        return saving_module.save(sweep, decided, selection.describe(decided, study, sweep, conf, None), "train.py")
 
     saved().result.write_text('{"metrics": {"test/accuracy": 0.99}}')
     (sweep.winner.root / "mine.onnx").touch()
@@ -244,7 +249,7 @@ def test_what_the_winner_was_exported_to_is_made_again(sweep, there, asked, want
     study = ran(sweep, 1) if not is_same else study_of(1)
     conf = WinnerConf(export=asked)
     decided = choice.of_search(study, conf, sweep)
-    saving_module.save(sweep, decided, selection.selection(decided, study, sweep, conf, None), "train.py")
+    saving_module.save(sweep, decided, selection.describe(decided, study, sweep, conf, None), "train.py")
     assert json.loads(saved.selection.read_text())["export"] == wanted
 
 

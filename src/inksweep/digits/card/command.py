@@ -159,7 +159,7 @@ def _exports(found: Source, building: WinnerDir) -> dict[str, Any]:
     }
     there = [name for name, file in own.items() if file.is_file()]
     exports: dict[str, Any] = {}
-    for name in dict.fromkeys([*(found.selection or {}).get("export", []), *there]):
+    for name in dict.fromkeys([*(found.selection.export if found.selection else ()), *there]):
         if name in there and recorded[name].get("model_sha256") == model_sha256:
             exports[name] = recorded[name]
             continue

@@ -23,21 +23,21 @@ def result(source: Source, metrics: dict[str, float], parameters: int) -> Result
         # If no card was written of the ensemble yet, this is the result of one member.
         seconds = before.seconds if before.ensemble is not None else {}
         seeds = before.seeds or []
-    selection = source.selection or {}
+    selection = source.selection
     return replace(
         before,
         objectives=[Objective(objective.name) for objective in before.objectives],
         metrics=metrics,
         seconds=seconds,
         parameters=parameters,
-        ensemble=selection.get("members", []),
+        ensemble=selection.members if selection else [],
         seeds=seeds,
         command=None,  # it takes several
-        commands=selection.get("commands", []),
+        commands=selection.commands if selection else [],
     )
 
 
 def _summed(members: Sequence[Result]) -> dict[str, float]:
     """Return the seconds of those phases that all of them know."""
     phases = [phase for phase in members[0].seconds if all(phase in member.seconds for member in members)]
-    return {phase: sum(member.seconds[phase] for member in members) for phase in phases}
+    return {phase: round(sum(member.seconds[phase] for member in members), 3) for phase in phases}

@@ -9,7 +9,7 @@ from torch import nn
 from inksweep.digits.card import labels
 from inksweep.digits.card.calibration import Answers, summary
 from inksweep.digits.card.measure import Measured
-from inksweep.digits.card.source import SCHEMA_VERSION, Source
+from inksweep.digits.card.source import Source
 from inksweep.digits.config.parse import plain
 from inksweep.digits.data.dataset import Splits
 from inksweep.digits.models import Ensemble, parameter_count
@@ -17,6 +17,7 @@ from inksweep.paths import shown
 from inksweep.runs.result import Result
 from inksweep.significance import expected_optimism, wilson
 
+SCHEMA_VERSION = 1
 # Mistakes that are named and drawn.
 MISTAKES = 30
 # Accuracies at which the cost of looking at the test split is given too, for orientation.
@@ -57,7 +58,7 @@ def collect(
         "kind": "winner" if source.is_winner else "run",
         "name": _name(source),
         "folder": source.shown,
-        "selection": source.selection,
+        "selection": source.selection.content() if source.selection else None,
         "model": _model(model, about),
         "data": _data(source),
         "accuracy": accuracy,
@@ -109,7 +110,7 @@ def per_class(confusion: npt.NDArray[np.int64], classes: list[str]) -> list[dict
 
 def _name(source: Source) -> str:
     if source.selection is not None:
-        return str(source.selection["study"])
+        return source.selection.study
     return source.folder.parent.name if source.is_winner else shown(source.folder)
 
 
@@ -168,20 +169,20 @@ def _optimism(source: Source, accuracy: dict[str, Any], val_images: int) -> dict
     selection, test = source.selection, accuracy["test"]
     if selection is None:
         return {"stop_rule": None, "search": None}
-    rule = selection.get("stop_rule")
+    rule = selection.stop_rule
     stop = None
-    if rule is not None and rule["metric"] == "test/accuracy":
-        looks = int(rule["looks"])
+    if rule is not None and rule.metric == "test/accuracy":
+        looks = rule.looks
         stop = {
             "looks": looks,
             "at_most": expected_optimism(looks, test["accuracy"], test["n"]),
             "orientation": {str(at): expected_optimism(looks, at, test["n"]) for at in ORIENTATION},
         }
     search = None
-    if selection["objective"].get("name") == "val/accuracy":
-        best = max((one["searched_objective"] for one in selection["candidates"]), default=None)
+    if selection.objective.name == "val/accuracy":
+        best = max((candidate.searched_objective for candidate in selection.candidates), default=None)
         value = best if best is not None else (accuracy["val"] or {}).get("accuracy")
-        complete = int(selection["trials"]["complete"])
+        complete = selection.trials.complete
         if value is not None:
             search = {"trials": complete, "at_most": expected_optimism(complete, value, val_images)}
     return {"stop_rule": stop, "search": search}
@@ -232,9 +233,9 @@ def _calibration(source: Source, measured: Measured) -> dict[str, Any]:
 
 
 def _training(source: Source, result: Result) -> dict[str, Any]:
-    commands = (source.selection or {}).get("commands") or result.commands or [result.command]
+    commands = (source.selection.commands if source.selection else []) or result.commands
     return {
-        "commands": [command for command in commands if command],
+        "commands": commands or ([result.command] if result.command else []),
         "seconds": result.seconds.get("total"),
         # Of each training in it, in their order.
         "seeds": result.seeds or [result.seed],

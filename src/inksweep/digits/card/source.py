@@ -15,10 +15,10 @@ from inksweep.files import read_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import find as find_module
 from inksweep.runs import result as results
+from inksweep.runs import selection as selections
 from inksweep.runs.result import Result
-from inksweep.runs.selection import lacking
+from inksweep.runs.selection import Selection
 
-SCHEMA_VERSION = 1
 # What says of which trainings the model and its temperature are.
 MODEL = ("full_data", "model", "members", "calibrate_on")
 
@@ -32,8 +32,8 @@ class Source:
     # Where the card goes: the winner's folder itself, `card/` in a run directory.
     out: WinnerDir
     is_winner: bool
-    # What selection.json says; None: it is a single run, or a winner from before there was such a file.
-    selection: dict[str, Any] | None
+    # What selection.json says; None: it is a single run, or a winner without such a file.
+    selection: Selection | None
     result: Result
     conf: Config
     # The run directory with what Hydra knows, which may be gone.
@@ -47,18 +47,17 @@ class Source:
     @property
     def trained_on_val(self) -> bool:
         """Whether the model has seen the validation pictures."""
-        return bool((self.selection or {}).get("full_data")) or self.conf.data.train_on_all
+        return (self.selection is not None and self.selection.full_data) or self.conf.data.train_on_all
 
     @property
     def members(self) -> list[RunDir]:
         """Return the runs of an ensemble; none for a single model."""
-        return [self._run(path) for path in (self.selection or {}).get("members", [])]
+        return [self._run(path) for path in (self.selection.members if self.selection else [])]
 
     @property
     def calibrate_on(self) -> list[str]:
         """Return the runs whose validation answers together give the temperature; none: the model itself does."""
-        named = (self.selection or {}).get("calibrate_on") or []
-        return [named] if isinstance(named, str) else list(named)
+        return self.selection.calibrators if self.selection else []
 
     @property
     def calibrators(self) -> list[RunDir]:
@@ -72,7 +71,7 @@ class Source:
             before = read(WinnerDir(self.folder).card_facts)
         except InputError:
             return None
-        said, now = before.get("selection") or {}, self.selection or {}
+        said, now = before.get("selection") or {}, self.selection.content() if self.selection else {}
         # The rest of the story may have gone on: more trials that changed nothing.
         return before if all(said.get(key) == now.get(key) for key in MODEL) else None
 
@@ -122,25 +121,23 @@ def find(folder: Path, overrides: list[str]) -> Source:
     if not run.result.is_file():
         raise InputError(f"{run.result}: there is no such file; a run has one when it is over")
     selection = _selection(winner) if is_winner else None
-    origin = run if selection is None else RunDir(folder.parent / str(selection["model"]["path"]))
+    origin = run if selection is None else RunDir(folder.parent / selection.model.path)
     conf = saved.settings(folder, overrides)
     return Source(
         folder, winner if is_winner else run.card, is_winner, selection, read_result(run.result), conf, origin
     )
 
 
-def _selection(winner: WinnerDir) -> dict[str, Any] | None:
+def _selection(winner: WinnerDir) -> Selection | None:
     """Read selection.json; None if there is none."""
     path = winner.selection
     if not path.is_file():
         return None
-    selection = read(path)
-    if selection.get("schema_version") != SCHEMA_VERSION:
-        version = selection.get("schema_version")
-        raise InputError(f"{path}: of a kind not known here (schema_version {version!r}); run its sweep again")
-    if missing := lacking(selection):
-        raise InputError(f"{path}: cannot be used (it lacks {missing}); run its sweep again to save the winner anew")
-    return selection
+    content = read(path)
+    try:
+        return selections.parse(content, str(path))
+    except InputError as error:
+        raise InputError(f"{error}; run its sweep again to save the winner anew") from error
 
 
 def read(path: Path) -> dict[str, Any]:

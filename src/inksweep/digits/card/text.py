@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from inksweep.runs import selection as selections
+from inksweep.runs.selection import SEEDS, Candidate, Difference, Selection, Trials
+
 # What the data sets are called outside of configs.
 TITLES = {
     "mnist": "MNIST",
@@ -76,20 +79,19 @@ def _head(card: dict[str, Any]) -> str:
 
 
 def _chosen(card: dict[str, Any]) -> str:
-    title, selection = "## How it was chosen", card["selection"]
+    title, selection = "## How it was chosen", _selection(card)
     if selection is None:
         alone = "This is a single run: it was not chosen from others by a search."
         return f"{title}\n\n{alone if card['kind'] == 'run' else 'Not known: this winner has no selection.json.'}"
-    objective, name = selection["objective"], _objective(selection)
-    best = "greatest" if objective["direction"] == "maximize" else "least"
-    lines = [f"The search *{selection['study']}* ran {_trials(selection['trials'])} and ranked them by the {best}"]
-    lines[0] += f" {name}."
+    name = selection.objective.name or "objective"
+    best = "greatest" if selection.objective.direction == "maximize" else "least"
+    lines = [f"The search *{selection.study}* ran {_trials(selection.trials)} and ranked them by the {best} {name}."]
     if not name.startswith("test/"):
         lines[0] += " The test split ranked nothing."
-    if selection["rule"] == "seeds" and selection["candidates"]:
+    if selection.rule == SEEDS and selection.candidates:
         lines.append(_seeds(selection))
     else:
-        lines.append(f"Trial {selection['trial']} was the best. Each configuration was trained once.")
+        lines.append(f"Trial {selection.trial} was the best. Each configuration was trained once.")
         optimism = card["optimism"]["search"]
         if optimism and optimism["trials"] >= LEAST_CHOICE:
             lines.append(
@@ -97,22 +99,26 @@ def _chosen(card: dict[str, Any]) -> str:
                 f"would be too high by up to {_points(optimism['at_most'])} on average "
                 f"({card['data']['val']:,} pictures)."
             )
-    searched = ", ".join(f"`{name}={_value(value)}`" for name, value in selection["searched"].items())
+    searched = ", ".join(f"`{name}={_value(value)}`" for name, value in selection.searched.items())
     if searched:
         lines.append(f"What the search chose: {searched}.")
-    if selection.get("interim"):
+    if selection.interim:
         lines.append("**It is not final**: the best were to be trained again, which was not done when it was saved.")
-    if selection["full_data"]:
+    if selection.full_data:
         lines.append(_retrained(selection, card["data"]["train"]))
-    if members := selection["members"]:
+    if members := selection.members:
         # A number is a trial of the search.
         named = ", ".join(f"trial {path}" if path.isdecimal() else f"`{path}`" for path in members)
         lines.append(f"It is an ensemble of {len(members)}: {named}. Its probabilities are the mean of theirs.")
     return "\n\n".join([title, *lines])
 
 
-def _retrained(selection: dict[str, Any], pictures: int) -> str:
-    members, replaced = selection["members"], selection.get("retrained_with") or {}
+def _selection(card: dict[str, Any]) -> Selection | None:
+    return None if card["selection"] is None else selections.parse(card["selection"], "card.json")
+
+
+def _retrained(selection: Selection, pictures: int) -> str:
+    members, replaced = selection.members, selection.retrained_with
     how = f"on {len(members)} seeds, " if members else ""
     how += "with the same settings"
     if replaced:
@@ -124,30 +130,45 @@ def _retrained(selection: dict[str, Any], pictures: int) -> str:
     return said if members else f"{said} This is that model."
 
 
-def _objective(selection: dict[str, Any]) -> str:
-    return str(selection["objective"].get("name") or "objective")
+def _trials(trials: Trials) -> str:
+    words = {"trained to the end": trials.complete, "given up early": trials.pruned, "failed": trials.failed}
+    counts = [f"{count:,} {word}" for word, count in words.items() if count]
+    return f"{_count(sum(words.values()), 'trial')} ({', '.join(counts)})"
 
 
-def _trials(trials: dict[str, Any]) -> str:
-    words = {"complete": "trained to the end", "pruned": "given up early", "failed": "failed"}
-    counts = [f"{trials[name]:,} {word}" for name, word in words.items() if trials.get(name)]
-    return f"{_count(sum(trials.get(name, 0) for name in words), 'trial')} ({', '.join(counts)})"
+def _seeds(selection: Selection) -> str:
+    """Return what the final stage measured: the configurations that were trained again, and why one was chosen."""
+    candidates, name = selection.candidates, selection.objective.name or "objective"
+    seeds = max(len(candidate.runs) for candidate in candidates)
+    if len(candidates) == 1:
+        start = f"The best configuration was trained again on {_count(seeds, 'fresh seed')}."
+    else:
+        start = f"The best {len(candidates)} configurations were trained again on {_count(seeds, 'fresh seed')} each, "
+        start += f"and ranked by the mean {name}."
+    lines = [start, _seeds_table(selection, name, seeds), *_seeds_notes(candidates)]
+    for candidate in candidates:
+        if candidate.lost:
+            diverged = f", since {candidate.diverged} diverged" if candidate.diverged else ""
+            lost = _count(candidate.lost, "training")
+            lines.append(f"Of trial {candidate.trial}, {lost} did not complete{diverged}.")
+    chosen = next((candidate for candidate in candidates if candidate.trial == selection.trial), None)
+    if chosen is not None:
+        lines.append(_luck(name, chosen, maximize=selection.objective.direction == "maximize"))
+    return "\n\n".join(lines)
 
 
-def _seeds(selection: dict[str, Any]) -> str:
-    candidates, name = selection["candidates"], _objective(selection)
-    seeds = max(len(one["runs"]) for one in candidates)
-    differ = any(one.get("difference") is not None for one in candidates)
+def _seeds_table(selection: Selection, name: str, seeds: int) -> str:
+    differ = any(candidate.difference is not None for candidate in selection.candidates)
     rows = [
         (
-            f"trial {one['trial']}" + (", **chosen**" if one["trial"] == selection["trial"] else ""),
-            _metric(name, one["searched_objective"]),
-            f"{_metric(name, one['mean'])} ± {_spread(name, one['std'])}",
-            "-" if one.get("interval") is None else " to ".join(_metric(name, end) for end in one["interval"]),
-            *([_difference(one.get("difference"))] if differ else []),
-            "-" if one.get("p") is None else f"{one['p']:.2g}",
+            f"trial {candidate.trial}" + (", **chosen**" if candidate.trial == selection.trial else ""),
+            _metric(name, candidate.searched_objective),
+            f"{_metric(name, candidate.mean)} ± {_spread(name, candidate.std)}",
+            "-" if candidate.interval is None else " to ".join(_metric(name, end) for end in candidate.interval),
+            *([_difference(candidate.difference)] if differ else []),
+            "-" if candidate.p is None else f"{candidate.p:.2g}",
         )
-        for one in candidates
+        for candidate in selection.candidates
     ]
     heading = [
         "configuration",
@@ -157,48 +178,39 @@ def _seeds(selection: dict[str, Any]) -> str:
         *(["difference to the first"] if differ else []),
         "p",
     ]
-    if len(candidates) == 1:
-        start = f"The best configuration was trained again on {_count(seeds, 'fresh seed')}."
-    else:
-        start = f"The best {len(candidates)} configurations were trained again on {_count(seeds, 'fresh seed')} each, "
-        start += f"and ranked by the mean {name}."
-    lines = [start, _table(heading, rows, right=len(heading) - 1)]
+    return _table(heading, rows, right=len(heading) - 1)
+
+
+def _seeds_notes(candidates: Sequence[Candidate]) -> list[str]:
+    """Return what the columns of the table mean, of those that it has; as one paragraph, or none."""
     notes = []
-    if any(one.get("interval") is not None for one in candidates):
+    if any(candidate.interval is not None for candidate in candidates):
         notes.append("The interval is that of the mean, over other seeds and other pictures.")
-    if differ:
+    if any(candidate.difference is not None for candidate in candidates):
         notes.append(
             "The difference is that of the means, with its 95% interval: over other seeds and other pictures, the same "
             "for both. With 0 in it the order may well be chance."
         )
-    if any(one.get("p") is not None for one in candidates):
+    if any(candidate.p is not None for candidate in candidates):
         notes.append(
             "p is that of McNemar's test against the first on the validation pictures, as the majority of the seeds "
             "answers them: it knows the chance in these pictures only, not that between seeds."
         )
-    lines += [" ".join(notes)] if notes else []
-    for one in candidates:
-        if one.get("lost"):
-            diverged = f", since {one['diverged']} diverged" if one.get("diverged") else ""
-            lines.append(f"Of trial {one['trial']}, {_count(one['lost'], 'training')} did not complete{diverged}.")
-    chosen = next((one for one in candidates if one["trial"] == selection["trial"]), None)
-    if chosen is not None and chosen["searched_objective"] is not None:
-        lines.append(_luck(name, chosen, maximize=selection["objective"]["direction"] == "maximize"))
-    return "\n\n".join(lines)
+    return [" ".join(notes)] if notes else []
 
 
-def _difference(difference: dict[str, Any] | None) -> str:
+def _difference(difference: Difference | None) -> str:
     if difference is None:
         return "-"
-    low, high = difference["interval"]
-    return f"{100 * difference['mean']:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
+    low, high = difference.interval
+    return f"{100 * difference.mean:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
 
 
-def _luck(name: str, chosen: dict[str, Any], *, maximize: bool) -> str:
-    luck = (chosen["searched_objective"] - chosen["mean"]) * (1 if maximize else -1)
+def _luck(name: str, chosen: Candidate, *, maximize: bool) -> str:
+    luck = (chosen.searched_objective - chosen.mean) * (1 if maximize else -1)
     said = _points(abs(luck)) if name.endswith("accuracy") else f"{abs(luck):.3g}"
-    fresh = "seed is" if len(chosen["runs"]) == 1 else "seeds are on average"
-    start = f"The luck: the search saw {_metric(name, chosen['searched_objective'])}, the fresh {fresh} {said}"
+    fresh = "seed is" if len(chosen.runs) == 1 else "seeds are on average"
+    start = f"The luck: the search saw {_metric(name, chosen.searched_objective)}, the fresh {fresh} {said}"
     return f"{start} worse: about that much was luck." if luck > 0 else f"{start} better: this one was not flattered."
 
 
@@ -260,19 +272,19 @@ def _corrected(card: dict[str, Any]) -> str:
 
 
 def _looks(card: dict[str, Any]) -> str:
-    selection = card["selection"]
+    selection = _selection(card)
     if selection is None:
         return ""
     title = "## What the search saw of the test split, and what that costs"
-    rule, optimism, test = selection.get("stop_rule"), card["optimism"]["stop_rule"], card["accuracy"]["test"]
+    rule, optimism, test = selection.stop_rule, card["optimism"]["stop_rule"], card["accuracy"]["test"]
     if rule is None:
         return f"{title}\n\nNothing: there was no stop rule in any of its starts, and nothing else looked at it."
-    reached = "It was reached." if rule.get("reached") else "It was not reached."
-    aim = f"The search was to stop when the best trial had more than {_metric(rule['metric'], rule['value'])}"
-    asked = f"{aim} {rule['metric']}. {reached}"
-    if not rule["metric"].startswith("test/"):
+    reached = "It was reached." if rule.reached else "It was not reached."
+    aim = f"The search was to stop when the best trial had more than {_metric(rule.metric, rule.value)}"
+    asked = f"{aim} {rule.metric}. {reached}"
+    if not rule.metric.startswith("test/"):
         return f"{title}\n\n{asked} Nothing in it looked at the test split."
-    looks = int(rule["looks"])
+    looks = rule.looks
     looked = f"For that it looked at the test split {_times(looks)}, always at the best trial by validation."
     if looks < LEAST_CHOICE:
         cost = "That chooses nothing: it does not flatter the test accuracy above."
@@ -288,7 +300,7 @@ def _looks(card: dict[str, Any]) -> str:
             f"at most {_points(optimism['at_most'])} on average, at this accuracy; so much may the test accuracy above "
             f"be flattered. For orientation: at most {at}."
         )
-        if selection["model"]["path"] != str(selection["trial"]):
+        if selection.model.path != str(selection.trial):
             cost += " The rule never saw this model, which was trained after it: less of that is left."
     return f"{title}\n\n{asked} {looked} {cost}"
 
@@ -435,7 +447,8 @@ def _provenance(card: dict[str, Any]) -> str:
     parts = f"{data['train']:,} trained on, {data['val']:,} for validation, {data['test']:,} for the test"
     if card["accuracy"]["val"] is None:
         parts += "; the validation pictures are among those trained on"
-    members = (card["selection"] or {}).get("members") or []
+    selection = _selection(card)
+    members = selection.members if selection else []
     rows = [
         ("data", f"{_title(data)} ({data['source']})" if data["source"] else _title(data)),
         ("pictures", f"{parts}; split by seed {data['split_seed']}"),

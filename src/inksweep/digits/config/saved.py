@@ -1,6 +1,5 @@
 """A folder with a saved model, a run directory or the `winner/` of a sweep: the settings that it was made with."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from inksweep.digits.config import parse
 from inksweep.digits.config.schema import Config
 from inksweep.errors import InputError
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
+from inksweep.runs import selection as selections
 
 
 def settings(folder: Path, overrides: Iterable[str] = ()) -> Config:
@@ -62,9 +62,8 @@ def _stored(folder: Path) -> DictConfig:
 
 def _origin(winner: WinnerDir) -> RunDir | None:
     """Return the run that a winner is of; None if that is not known or the run is not there any more."""
-    try:
-        path = json.loads(winner.selection.read_text(encoding="utf-8"))["model"]["path"]
-        origin = RunDir(winner.root.resolve().parent / path)
-    except (OSError, ValueError, TypeError, LookupError):
+    selection = selections.read_if_whole(winner.selection)
+    if selection is None:
         return None
+    origin = RunDir(winner.root.resolve().parent / selection.model.path)
     return origin if origin.config.is_file() and origin.hydra.is_file() else None

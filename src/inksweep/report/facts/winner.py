@@ -1,9 +1,8 @@
 """The winner of a sweep, as plain data: the best trial, or what a final stage or an ensemble made of the search."""
 
-import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +13,16 @@ from inksweep.files import read_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir
 from inksweep.report.facts.trials import Trial
 from inksweep.runs import metrics, predictions, reader
+from inksweep.runs import selection as selections
+from inksweep.runs.selection import Interval, Selection
 from inksweep.sweep.winner.commands import command as training_command
-
-SCHEMA_VERSION = 1
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A configuration of the search that was trained again, the first objective of its trainings."""
-
-    # Of the search.
-    trial: int
-    searched: float
-    mean: float
-    # From one seed to another.
-    std: float
-    # 95 %; None: not known.
-    interval: Interval | None
-    # To the mean of the first one, with its 95 % interval; None: not known, or the first one itself.
-    difference: tuple[float, Interval] | None
-    p: float | None
-    seeds: int
-    # Trainings that did not complete.
-    lost: int
 
 
 @dataclass(frozen=True)
 class Final:
-    """How the winner came about, if it is no plain copy of the best trial: what `selection.json` says."""
+    """How the winner came about, if it is no plain copy of the best trial, and what its card knows."""
 
-    # Of the search: whose configuration it is.
-    trial: int
-    settings: dict[str, Any]
-    # Those with which it was trained on all data, where the search had others.
-    retrained_with: dict[str, Any]
-    # Of the saved model; None: not known.
-    seed: int | None
-    # The best first; none: the search alone decided.
-    candidates: list[Candidate]
-    # The runs of an ensemble; none: it is a single model.
-    members: list[str]
-    # Whether it was trained on the validation pictures too.
-    full_data: bool
-    commands: list[str]
+    selection: Selection
     # Where the accuracy on the test split lies with 95 %; None: not known.
     test_interval: Interval | None = None
     # On the test labels as corrected.
@@ -130,94 +95,62 @@ def of_final_stage(sweep: SweepDir, study: str, trials: Sequence[Trial]) -> Winn
     saved = sweep.winner
     if not saved.selection.is_file():
         return None
-    selection = _json(saved.selection)
-    if selection.get("schema_version") != SCHEMA_VERSION:
-        raise InputError(f"winner/{saved.selection.name} is of a kind not known here")
-    is_copy = selection.get("rule") != "seeds" and not selection.get("full_data") and not selection.get("members")
-    if is_copy or selection.get("study") != study:  # of a search before, in the same folder
+    # The page may be read elsewhere: it names files without the folders of this machine.
+    name = f"winner/{saved.selection.name}"
+    selection = selections.parse(_json(saved.selection), name)
+    is_copy = not selection.is_final and not selection.members
+    if is_copy or selection.study != study:  # of a search before, in the same folder
         return None
-    try:
-        final = _final(selection)
-        numbered = {trial.number: trial for trial in trials}
-        trial, *_ = [numbered[number] for number in (final.trial, *(one.trial for one in final.candidates))]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"winner/{saved.selection.name} holds what no sweep writes ({error!r})") from error
+    numbered = {trial.number: trial for trial in trials}
+    for number in (selection.trial, *(candidate.trial for candidate in selection.candidates)):
+        if number not in numbered:
+            raise InputError(f"{name}: cannot be used (the study has no trial {number})")
     run = reader.read(saved.root)
-    card = _card(saved, selection)
-    final, measured = _measured(final, run, card)
+    final, measured = _measured(selection, run, _card(saved, selection))
     answers = _answers([saved.predictions], run, saved.root)
     return Winner(
-        trial, final.commands, saved.root, run.facts, measured, answers.classes, answers.confusion, answers.why, final
+        numbered[selection.trial],
+        selection.commands,
+        saved.root,
+        run.facts,
+        measured,
+        answers.classes,
+        answers.confusion,
+        answers.why,
+        final,
     )
 
 
-def _final(selection: dict[str, Any]) -> Final:
-    return Final(
-        trial=int(selection["trial"]),
-        settings=dict(selection["searched"]),
-        retrained_with=dict(selection.get("retrained_with") or {}),
-        seed=selection["model"].get("seed"),
-        candidates=[_candidate(one) for one in selection["candidates"]],
-        members=[str(path) for path in selection["members"]],
-        full_data=bool(selection["full_data"]),
-        commands=[str(command) for command in selection["commands"]],
-    )
-
-
-def _candidate(one: dict[str, Any]) -> Candidate:
-    gap = one.get("difference")
-    return Candidate(
-        trial=int(one["trial"]),
-        searched=float(one["searched_objective"]),
-        mean=float(one["mean"]),
-        std=float(one["std"]),
-        interval=_interval(one.get("interval")),
-        difference=None if gap is None else (float(gap["mean"]), _ends(gap["interval"])),
-        p=None if one.get("p") is None else float(one["p"]),
-        seeds=len(one["runs"]),
-        lost=int(one.get("lost", 0)),
-    )
-
-
-def _interval(ends: Any) -> Interval | None:
-    return None if ends is None else _ends(ends)
-
-
-def _ends(ends: Any) -> Interval:
-    low, high = ends
-    return float(low), float(high)
-
-
-def _card(saved: WinnerDir, selection: dict[str, Any]) -> dict[str, Any]:
+def _card(saved: WinnerDir, selection: Selection) -> dict[str, Any]:
     """Return the facts of the winner's card; nothing if there is none of this very winner."""
     try:
         card = _json(saved.card_facts)
     except InputError:
         return {}
-    return card if card.get("selection") == selection else {}
+    return card if selections.is_of(card.get("selection"), selection) else {}
 
 
-def _measured(final: Final, run: reader.Run, card: dict[str, Any]) -> tuple[Final, dict[str, float]]:
-    """Return `final` with what the card knows besides, and the metrics of the winner itself."""
+def _measured(selection: Selection, run: reader.Run, card: dict[str, Any]) -> tuple[Final, dict[str, float]]:
+    """Return how the winner came about with what the card knows besides, and the metrics of the winner itself."""
     measured = {name: value for name, value in run.metrics.items() if run.is_judged_by(name)}
-    if final.full_data:  # an earlier version did not say so of the run
+    if selection.full_data:
         measured = {name: value for name, value in measured.items() if not metrics.is_of_validation(name)}
-    by_card = _numbers(card.get("measured"))
-    is_measured = not final.members or "ensemble" in run.facts or bool(by_card)
+    by_card = metrics.numbers(card.get("measured"))
+    is_measured = not selection.members or "ensemble" in run.facts or bool(by_card)
     if by_card:
-        measured |= by_card | _numbers({"parameters": _part(card, "model", "parameters")})
-    if final.members and "ensemble" not in run.facts:  # of the first of its models
-        time = _numbers({"seconds/total": _part(card, "training", "seconds")})
+        measured |= by_card | metrics.numbers({"parameters": _part(card, "model", "parameters")})
+    if selection.members and "ensemble" not in run.facts:  # of the first of its models
+        time = metrics.numbers({"seconds/total": _part(card, "training", "seconds")})
         measured = {name: value for name, value in measured.items() if not name.startswith("seconds/")} | time
     ends = _part(card, "accuracy", "test", "interval")
-    known = replace(
-        final,
-        test_interval=_ends(ends) if isinstance(ends, list) and len(ends) == 2 else None,
-        corrected=_number(_part(card, "accuracy", "test_corrected", "accuracy")),
-        temperature=_number(_part(card, "calibration", "temperature")),
+    final = Final(
+        selection,
+        test_interval=(ends[0], ends[1]) if isinstance(ends, list) and len(ends) == 2 else None,
+        corrected=metrics.number(_part(card, "accuracy", "test_corrected", "accuracy")),
+        temperature=metrics.number(_part(card, "calibration", "temperature")),
         is_measured=is_measured,
     )
-    return known, measured
+    return final, measured
 
 
 def _part(card: dict[str, Any], *keys: str) -> Any:
@@ -225,16 +158,6 @@ def _part(card: dict[str, Any], *keys: str) -> Any:
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     return found
-
-
-def _numbers(values: Any) -> dict[str, float]:
-    entries = values.items() if isinstance(values, dict) else ()
-    return {str(name): number for name, value in entries if (number := _number(value)) is not None}
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
 
 
 def _answers(places: Sequence[Path], run: reader.Run, folder: Path) -> _Answers:

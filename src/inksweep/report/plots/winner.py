@@ -7,7 +7,7 @@ from inksweep.report.facts.branches import shown
 from inksweep.report.facts.facts import Facts
 from inksweep.report.facts.quantity import Quantity, quantity
 from inksweep.report.facts.trials import Trial
-from inksweep.report.facts.winner import Candidate, Final, Interval, Winner
+from inksweep.report.facts.winner import Final, Winner
 from inksweep.report.plots.drawing import guarded
 from inksweep.report.plots.mistakes import confusion
 from inksweep.report.plots.parts import (
@@ -27,6 +27,7 @@ from inksweep.report.plots.parts import (
     listing,
     trial_cell,
 )
+from inksweep.runs.selection import Candidate, Interval
 
 ACCURACY = "test/accuracy"
 # Of those of a run, what is of interest here.
@@ -43,7 +44,7 @@ def section(facts: Facts) -> Section:
     if winner is None:
         return Section("winner", "Winner", [instead("No trial is complete, so there is no winner.")])
     final = winner.final
-    settings = winner.trial.params if final is None else final.settings
+    settings = winner.trial.params if final is None else final.selection.searched
     about: list[Part] = [instead(winner.remark)] if winner.remark else []
     about += [
         Text([_of_search(facts, winner.trial) if final is None else _of_final(facts, final), *_where(facts, winner)]),
@@ -58,7 +59,7 @@ def section(facts: Facts) -> Section:
         about.append(Headed("Train it again", commands))
     matrix = Headed("Confusion matrix of the winner", [Plots([guarded("confusion", confusion, facts)])])
     parts: list[Part] = [Columns([about, [matrix]])]
-    if final is not None and final.candidates:
+    if final is not None and final.selection.candidates:
         parts.append(_finals(facts, final))
     return Section("winner", "Winner", parts)
 
@@ -129,28 +130,29 @@ def _of_search(facts: Facts, trial: Trial) -> str:
 
 def _of_final(facts: Facts, final: Final) -> str:
     """Return in words how the winner came about."""
-    candidates, objective = final.candidates, facts.objectives[0]
+    selection, objective = final.selection, facts.objectives[0]
+    candidates = selection.candidates
     said = []
     if candidates:
-        many, seeds = len(candidates), max(one.seeds + one.lost for one in candidates)
+        many, seeds = len(candidates), max(len(one.runs) + one.lost for one in candidates)
         again = f"trained again on {seeds} new seed{'s' * (seeds > 1)}"
         if many > 1:
             again = f"the best of {many}, each {again}, by mean {objective.label}"
-        said.append(f"The configuration of trial {final.trial}, {again}.")
-    elif final.full_data:
-        said.append(f"The configuration of trial {final.trial}, the best of the search.")
-    if final.full_data:
-        others = ", ".join(f"{name}={shown(value)}" for name, value in final.retrained_with.items())
+        said.append(f"The configuration of trial {selection.trial}, {again}.")
+    elif selection.full_data:
+        said.append(f"The configuration of trial {selection.trial}, the best of the search.")
+    if selection.full_data:
+        others = ", ".join(f"{name}={shown(value)}" for name, value in selection.retrained_with.items())
         data = "all of the train files" + (f" ({others})" if others else "")
         said.append(
             f"The model was then trained on {data}, the validation pictures too: on those it measures nothing, so no "
             "number of theirs stands here."
         )
-    if final.members:
-        said.append(f"It is an ensemble of {len(final.members)} models: {', '.join(final.members)}.")
-    elif final.seed is not None:
-        why = "" if final.full_data or len(candidates) == 0 else ", the best of its seeds by the objective"
-        said.append(f"The weights are those of seed {final.seed}{why}.")
+    if selection.members:
+        said.append(f"It is an ensemble of {len(selection.members)} models: {', '.join(selection.members)}.")
+    elif selection.model.seed is not None:
+        why = "" if selection.full_data or len(candidates) == 0 else ", the best of its seeds by the objective"
+        said.append(f"The weights are those of seed {selection.model.seed}{why}.")
     if not final.is_measured:
         said.append("Its card is not written yet: these numbers and answers are those of the first of its models.")
     said.append("The test split ranked nothing.")
@@ -168,10 +170,10 @@ def _finals(facts: Facts, final: Final) -> Headed:
         f"{name} of the new seeds: mean and standard deviation. What the search measured is the largest of many, and "
         "so too large."
     )
-    if any(one.p is not None for one in final.candidates):
+    if any(one.p is not None for one in final.selection.candidates):
         note += " p: McNemar's test against the first, each picture answered by the majority of the seeds."
     where: list[str | Link] = [" All of it: ", Link(stage), "."] if stage.is_dir() else []
-    return Headed("The final stage", [Text([note, *where]), _ranking(facts, final.candidates)])
+    return Headed("The final stage", [Text([note, *where]), _ranking(facts, final.selection.candidates)])
 
 
 def _ranking(facts: Facts, candidates: Sequence[Candidate]) -> Table:
@@ -179,16 +181,16 @@ def _ranking(facts: Facts, candidates: Sequence[Candidate]) -> Table:
     text, trials = facts.objectives[0].text, {trial.number: trial for trial in facts.trials}
 
     def spread(one: Candidate) -> str:
-        return "-" if not one.seeds else text(one.mean) + (f" ± {text(one.std)}" if one.seeds > 1 else "")
+        return "-" if not one.runs else text(one.mean) + (f" ± {text(one.std)}" if len(one.runs) > 1 else "")
 
     columns = {
         "trial": [trial_cell(trials[one.trial]) for one in candidates],
-        "in the search": [Cell(text(one.searched)) for one in candidates],
+        "in the search": [Cell(text(one.searched_objective)) for one in candidates],
         "mean ± deviation": [Cell(spread(one)) for one in candidates],
         "95 % interval": [Cell("-" if one.interval is None else _range(text, one.interval)) for one in candidates],
         "to the first": [Cell(_difference(facts.objectives[0], one)) for one in candidates],
         "p": [Cell("-" if one.p is None else f"{one.p:.2g}") for one in candidates],
-        "seeds": [Cell(f"{one.seeds}{f' ({one.lost} not complete)' if one.lost else ''}") for one in candidates],
+        "seeds": [Cell(f"{len(one.runs)}{f' ({one.lost} not complete)' if one.lost else ''}") for one in candidates],
     }
     columns = {name: cells for name, cells in columns.items() if any(cell.text != "-" for cell in cells)}
     rows = [
@@ -206,7 +208,7 @@ def _difference(objective: Quantity, one: Candidate) -> str:
     """Return by how much a candidate's mean is greater than that of the first."""
     if one.difference is None:
         return "-"
-    by, ends = one.difference
+    by, ends = one.difference.mean, one.difference.interval
     # Of shares in points: 1 % of 90 % would be something else.
     points = objective.unit == "%"
     mean, low, high = (f"{objective.scale * value:{'+.2f' if points else '+.4g'}}" for value in (by, *ends))

@@ -3,11 +3,11 @@
 import logging
 import shlex
 import sys
-from typing import Any
 
 from optuna.study import Study
 
 from inksweep.paths import SweepDir, WinnerDir, shown
+from inksweep.runs.selection import Candidate
 from inksweep.sweep.progress.wording import numbers, short
 from inksweep.sweep.settings import WinnerConf
 from inksweep.sweep.stopping import Target
@@ -69,33 +69,32 @@ class Saving:
             few = len(decided.trainings)
             log.warning("hydra.sweeper.winner.ensemble=%d: models there are only %d", self.conf.ensemble, few)
         if saved is not None:
-            for command in (saving.saved_selection(self.sweep) or {}).get("commands", []):
+            saved_selection = saving.saved_selection(self.sweep)
+            for command in saved_selection.commands if saved_selection else ():
                 log.info("train it again: %s", command)
             log.info("how to use it: %s", shown(saved.card))
 
     def _save(self, decided: Choice) -> WinnerDir | None:
-        content = selection.selection(decided, self.study, self.sweep, self.conf, self.target)
-        for candidate in content["candidates"]:
+        described = selection.describe(decided, self.study, self.sweep, self.conf, self.target)
+        for candidate in described.candidates:
             log.info("%s", _ranked(candidate))
-        return saving.save(self.sweep, decided, content, sys.argv[0])
+        return saving.save(self.sweep, decided, described, sys.argv[0])
 
     def _has_final(self) -> bool:
         """Whether the winner that is there was made by a final stage of this study."""
-        said = saving.saved_selection(self.sweep) or {}
-        return said.get("study") == self.study.study_name and (
-            said.get("rule") == "seeds" or bool(said.get("full_data"))
-        )
+        saved = saving.saved_selection(self.sweep)
+        return saved is not None and saved.study == self.study.study_name and saved.is_final
 
 
-def _ranked(candidate: dict[str, Any]) -> str:
+def _ranked(candidate: Candidate) -> str:
     """Return a configuration that was trained again, as one line."""
-    runs, known = candidate["runs"], candidate["interval"]
+    interval, p = candidate.interval, candidate.p
     parts = [
-        f"{candidate['rank']}. trial {candidate['trial']}: mean {short(candidate['mean'])} of {len(runs)} seeds",
-        f"deviation {short(candidate['std'])}",
-        f"{short(candidate['searched_objective'])} in the search",
-        *([] if known is None else [f"95 % {short(known[0])} to {short(known[1])}"]),
-        *([] if candidate["p"] is None else [f"p {candidate['p']:.2g} against the first"]),
-        *([f"{candidate['lost']} not complete"] if candidate["lost"] else []),
+        f"{candidate.rank}. trial {candidate.trial}: mean {short(candidate.mean)} of {len(candidate.runs)} seeds",
+        f"deviation {short(candidate.std)}",
+        f"{short(candidate.searched_objective)} in the search",
+        *([] if interval is None else [f"95 % {short(interval[0])} to {short(interval[1])}"]),
+        *([] if p is None else [f"p {p:.2g} against the first"]),
+        *([f"{candidate.lost} not complete"] if candidate.lost else []),
     ]
     return ", ".join(parts)

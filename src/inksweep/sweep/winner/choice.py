@@ -1,4 +1,4 @@
-"""Which configuration is the best, which of its trainings becomes the winner, and how `selection.json` says so.
+"""Which configuration is the best, and which of its trainings becomes the winner.
 
 Only by what was measured on validation pictures. The test split ranks nothing here.
 """
@@ -18,17 +18,12 @@ from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import result
 from inksweep.sweep.settings import WinnerConf
 from inksweep.sweep.study.notes import COPIES
-from inksweep.sweep.study.trials import measured
+from inksweep.sweep.study.trials import best_of, measured, sign
 
 if TYPE_CHECKING:
     from inksweep.runs.predictions import Predictions
-from inksweep.sweep.study.trials import best_of, sign
 
 log = logging.getLogger(__name__)
-
-
-# The objective whose interval the stored answers tell.
-ACCURACY = "val/accuracy"
 
 
 @dataclass(frozen=True)

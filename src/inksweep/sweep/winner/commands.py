@@ -12,6 +12,7 @@ from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import result
 from inksweep.sweep.space.grammar import bare
 from inksweep.sweep.winner.choice import Choice
+from inksweep.sweep.winner.full_data import THREADS_KEY
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,10 @@ def _command(run: RunDir, program: str) -> str:
 
 def _threads(run: RunDir, recorded: str, threads: int | None) -> str:
     """Return what to add so that a training has the threads of its slot again: sums depend on their number."""
-    key = "trainer.threads"
     try:
-        has_key = OmegaConf.select(OmegaConf.load(run.config), key, default=run) is not run
-        is_typed = any(bare(word) == key for word in shlex.split(recorded))
+        has_key = OmegaConf.select(OmegaConf.load(run.config), THREADS_KEY, default=run) is not run
+        is_typed = any(bare(word) == THREADS_KEY for word in shlex.split(recorded))
     except Exception as error:  # a config that is gone or broken, a command edited by hand
         log.debug("%s: %s", run.root, last_line(error))
         return ""
-    return f" {key}={threads}" if threads is not None and has_key and not is_typed else ""
+    return f" {THREADS_KEY}={threads}" if threads is not None and has_key and not is_typed else ""

@@ -1,19 +1,12 @@
 """The `README.md` of any app's winner."""
 
+import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from inksweep.paths import RunDir, SweepDir, shown
+from inksweep.runs.selection import Candidate, Selection
 from inksweep.sweep.winner.choice import Choice
-
-HOW_TO_LOAD = """\
-```python
-from inksweep.digits.checkpoint import load_model
-
-model, about = load_model("{model}")
-print(about["classes"], about["preprocess"])  # pictures: (n, 1, size, size), from 0 to 1, then (x - mean) / std
-```
-"""
+from inksweep.sweep.winner.full_data import HOW_TO_LOAD, is_ours
 
 TEST_SPLIT = (
     "The test split ranked nothing; a sweep with a target looks at the best trial's test metric to decide",
@@ -22,19 +15,19 @@ TEST_SPLIT = (
 INTERIM = ("**It is not final**: the best were to be trained again, which was not done when it was saved.",)
 
 
-def card(sweep: SweepDir, choice: Choice, selection: dict[str, Any]) -> str:
+def card(sweep: SweepDir, choice: Choice, selection: Selection) -> str:
     """Return the plain model card, in Markdown: what is known without a look into the model."""
     run, model = RunDir(sweep.root / choice.model.path), choice.model
     objectives = {"objective": model.values[0]} if len(model.values) == 1 else dict(_numbered(model.values))
     known = {**objectives, **model.metrics}
     lines = [
-        f"# Winner of {selection['study']}",
+        f"# Winner of {selection.study}",
         "",
         *_why(choice),
-        *(INTERIM if selection["interim"] else ()),
+        *(INTERIM if selection.interim else ()),
         *(TEST_SPLIT if any(name.startswith("test/") for name in known) else ()),
         "",
-        *_ranking(selection["candidates"]),
+        *_ranking(selection.candidates),
         "| measured | value |",
         "|---|---|",
         *(f"| {name} | {value:.6g} |" for name, value in known.items()),
@@ -48,12 +41,12 @@ def card(sweep: SweepDir, choice: Choice, selection: dict[str, Any]) -> str:
         "Run it again:",
         "",
         "```",
-        *selection["commands"],
+        *selection.commands,
         "```",
         "",
     ]
-    if run.model.is_file():
-        lines += ["Use it:", "", HOW_TO_LOAD.format(model=shown(sweep.winner.model))]
+    if is_ours(run.model, run.result):
+        lines += ["Use it:", "", HOW_TO_LOAD.format(model=json.dumps(shown(sweep.winner.root), ensure_ascii=False))]
     return "\n".join(lines)
 
 
@@ -78,16 +71,17 @@ def _why(choice: Choice) -> Iterator[str]:
         yield f"It is to be an ensemble of {len(choice.members)} models; model.pt is the first of them."
 
 
-def _ranking(candidates: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _ranking(candidates: Sequence[Candidate]) -> Iterator[str]:
     if not candidates:
         return
     yield "| trial | in the search | mean of its seeds | deviation | 95 % interval | p against the first |"
     yield "|---|---|---|---|---|---|"
-    for one in candidates:
-        interval = "" if one["interval"] is None else "{:.4f} to {:.4f}".format(*one["interval"])
-        p = "" if one["p"] is None else f"{one['p']:.3g}"
-        numbers = " | ".join(f"{one[key]:.6g}" for key in ("searched_objective", "mean", "std"))
-        yield f"| {one['trial']} | {numbers} | {interval} | {p} |"
+    for candidate in candidates:
+        interval = "" if candidate.interval is None else "{:.4f} to {:.4f}".format(*candidate.interval)
+        p = "" if candidate.p is None else f"{candidate.p:.3g}"
+        measured = (candidate.searched_objective, candidate.mean, candidate.std)
+        numbers = " | ".join(f"{value:.6g}" for value in measured)
+        yield f"| {candidate.trial} | {numbers} | {interval} | {p} |"
     yield ""
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from optuna.trial import FrozenTrial
 from inksweep.errors import InputError
 from inksweep.files import put_folder, read_json, recover, replacing
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
-from inksweep.runs import result
+from inksweep.runs import selection as selections
+from inksweep.runs.selection import Selection
 from inksweep.sweep.settings import EXPORTS
 from inksweep.sweep.study.notes import OWNER
 from inksweep.sweep.winner.choice import Choice
 from inksweep.sweep.winner.commands import commands
+from inksweep.sweep.winner.full_data import is_ours
 from inksweep.sweep.winner.plain_card import card
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 IDENTITY = ("study", "trial", "model", "members", "calibrate_on", "full_data")
 
 
-def save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: str) -> WinnerDir | None:
+def save(sweep: SweepDir, choice: Choice, selection: Selection, program: str) -> WinnerDir | None:
     """Put what was chosen in `winner/`; a reader sees the old winner, for an instant none, or this one: never half.
 
     If the same is there already it stays, with all that has been added to it, and only the story of its choice is
@@ -39,7 +41,7 @@ def save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: st
     Args:
         sweep: where.
         choice: what was chosen.
-        selection: how, as `choice.selection` returns it.
+        selection: how; the commands that train it again are added.
         program: the script, as the user called it.
 
     Returns:
@@ -49,26 +51,33 @@ def save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: st
         return _save(sweep, choice, selection, program)
 
 
-def _save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: str) -> WinnerDir | None:
+def _save(sweep: SweepDir, choice: Choice, selection: Selection, program: str) -> WinnerDir | None:
     recover(sweep.winner.root)
     for leftover in sweep.root.glob(".winner-*"):
         shutil.rmtree(leftover)
     run, winner = RunDir(sweep.root / choice.model.path), sweep.winner
-    saved = saved_selection(sweep) or {}
-    is_same = _identity(saved) == _identity(selection)
+    saved = saved_selection(sweep)
+    is_same = saved is not None and _identity(saved) == _identity(selection)
     is_here = run.root.exists()
     if not is_here and not is_same:
         if winner.root.exists():
-            log.warning("%s: is still that of trial %s", shown(winner.root), saved.get("trial", "(unknown)"))
+            log.warning("%s: is still that of trial %s", shown(winner.root), saved.trial if saved else "(unknown)")
         return None
-    selection = selection | {
-        "commands": commands(sweep, choice, program) if is_here else saved.get("commands", []),
-        "export": list(dict.fromkeys([*selection["export"], *_exported(winner, saved)])),
-    }
+    selection = replace(
+        selection,
+        commands=commands(sweep, choice, program) if is_here else saved.commands if saved else [],
+        export=list(dict.fromkeys([*selection.export, *_exported(winner, saved)])),
+    )
     if is_same and (not is_here or _is_copy(winner, run, is_ensemble=bool(choice.members))):
-        if saved != json.loads(json.dumps(selection)):
-            _retell(winner, selection, card(sweep, choice, selection))
+        if saved != selection:
+            _write_selection(winner, selection, card(sweep, choice, selection))
         return winner
+    _put(sweep, run, selection, card(sweep, choice, selection))
+    return winner
+
+
+def _put(sweep: SweepDir, run: RunDir, selection: Selection, plain_card: str) -> None:
+    """Put the files of a training in the place of the winner."""
     building = WinnerDir(Path(tempfile.mkdtemp(dir=sweep.root, prefix=".winner-")))
     copies = {
         run.model: building.model,
@@ -82,12 +91,11 @@ def _save(sweep: SweepDir, choice: Choice, selection: dict[str, Any], program: s
             shutil.copyfile(source, copy)
             _flush(copy)
     building.selection.write_text(_as_text(selection), encoding="utf-8")
-    building.card.write_text(card(sweep, choice, selection), encoding="utf-8")
+    building.card.write_text(plain_card, encoding="utf-8")
     for written in (building.selection, building.card):
         _flush(written)
     building.root.chmod(sweep.root.stat().st_mode)  # mkdtemp's is private
-    put_folder(building.root, winner.root)
-    return winner
+    put_folder(building.root, sweep.winner.root)
 
 
 def restore(sweep: SweepDir) -> None:
@@ -97,8 +105,8 @@ def restore(sweep: SweepDir) -> None:
             recover(sweep.winner.root)
 
 
-def _identity(selection: Mapping[str, Any]) -> list[Any]:
-    return [json.loads(json.dumps(selection.get(key))) for key in IDENTITY]
+def _identity(selection: Selection) -> list[Any]:
+    return [getattr(selection, key) for key in IDENTITY]
 
 
 def _is_copy(winner: WinnerDir, run: RunDir, *, is_ensemble: bool) -> bool:
@@ -113,9 +121,9 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _exported(winner: WinnerDir, saved: Mapping[str, Any]) -> list[str]:
+def _exported(winner: WinnerDir, saved: Selection | None) -> list[str]:
     """Return what the winner that is there was exported to, or is to be and has not been tried."""
-    asked = set(saved.get("export", [])) - _failed_exports(winner)
+    asked = set(saved.export if saved else ()) - _failed_exports(winner)
     recorded = _json(winner.exports) or {}
     return [name for name in EXPORTS if name in asked or _is_inside(winner, recorded.get(name))]
 
@@ -133,7 +141,7 @@ def _failed_exports(winner: WinnerDir) -> set[str]:
     return {name for name, entry in entries if isinstance(entry, dict) and "failed" in entry}
 
 
-def _retell(winner: WinnerDir, selection: Mapping[str, Any], plain_card: str) -> None:
+def _write_selection(winner: WinnerDir, selection: Selection, plain_card: str) -> None:
     """Write anew how a winner was chosen; a card that was made of the model is made again by who makes it."""
     if not winner.card_facts.exists():
         with replacing(winner.card) as file:
@@ -142,22 +150,21 @@ def _retell(winner: WinnerDir, selection: Mapping[str, Any], plain_card: str) ->
         file.write(_as_text(selection))
 
 
-def _as_text(selection: Mapping[str, Any]) -> str:
-    return json.dumps(selection, indent=2) + "\n"
+def _as_text(selection: Selection) -> str:
+    return json.dumps(selection.content(), indent=2) + "\n"
 
 
-def saved_selection(sweep: SweepDir) -> dict[str, Any] | None:
+def saved_selection(sweep: SweepDir) -> Selection | None:
     """Return what the winner that is there says of its choice; None if there is none, or it says nothing."""
-    return _json(sweep.winner.selection)
+    return selections.read_if_whole(sweep.winner.selection)
 
 
 def wants_card(sweep: SweepDir) -> bool:
     """Whether the winner has a model of ours, and no card yet of it as it is chosen now, with the exports asked for."""
     made, selection = (_json(sweep.winner.card_facts) or {}).get("selection"), saved_selection(sweep)
-    failed = _failed_exports(sweep.winner).intersection((selection or {}).get("export", []))
-    # Only our own runs say this of themselves; a model.pt of another app is not ours to describe.
-    is_ours = sweep.winner.model.is_file() and result.read_or_empty(sweep.winner.result).is_ours
-    return is_ours and (made != selection or bool(failed))
+    is_current = made == selection if made is None or selection is None else selections.is_of(made, selection)
+    failed = _failed_exports(sweep.winner).intersection(selection.export if selection else ())
+    return is_ours(sweep.winner.model, sweep.winner.result) and (not is_current or bool(failed))
 
 
 def _json(path: Path) -> dict[str, Any] | None:

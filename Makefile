@@ -34,7 +34,7 @@ test-quick: install-dev  ## the tests that need no data set, one process a core
 	$(BIN)/python -m pytest -n auto -m "not full"
 
 LOWEST_TESTS := tests/compare tests/diff tests/runs tests/sweep/space tests/sweep/study tests/sweep/test_example.py \
-	tests/sweep/test_plugin.py tests/digits/config tests/digits/data tests/digits/training $(wildcard tests/digits/*.py) \
+	tests/sweep/test_plugin.py tests/digits/config tests/digits/data tests/digits/training $(wildcard tests/digits/test_*.py) \
 	tests/test_cli.py tests/test_figures.py tests/test_init.py tests/test_public.py
 
 # uv resolves to lower bounds, which pip cannot. Its torch is another one than that of .venv: some gigabytes.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import sys
 import tomllib
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from inksweep import extras
 from inksweep.errors import InputError, explain, need_extra
+from inksweep.sweep.study import storage
 from tests.bare import Bare, python
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, tiny
 
 
 @pytest.fixture
@@ -134,3 +136,26 @@ def test_a_launcher_that_is_not_installed_is_named_by_its_extra(launcher: str, e
     line = explain(MissingConfigException(said))
     assert line is not None
     assert line.startswith(f"hydra/launcher={launcher}: {expected}")
+
+
+def test_a_database_without_its_driver_is_named_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    url = "postgresql+psycopg://me:secret@127.0.0.1:1/studies"
+    with pytest.raises(InputError, match=r"psycopg is not installed; pip install .*\[cluster\]") as caught:
+        storage.open_storage(storage.Address("night", url, tmp_path, 60))
+    assert "secret" not in str(caught.value)
+
+
+def test_figures_without_matplotlib_are_refused_before_training(
+    tmp_path: Path, prepared_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(sys, "argv", ["train.py", *tiny(prepared_root), "figures=true", "hydra.run.dir=run"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(REPOSITORY / "train.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert "error: figures=true: matplotlib is not installed; pip install" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "metrics.csv").exists()

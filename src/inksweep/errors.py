@@ -12,7 +12,6 @@ import re
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -137,6 +136,8 @@ def _lacking_line(error: ModuleNotFoundError) -> str | None:
 
     What an app of the user's cannot import is the app's affair, and keeps its traceback.
     """
+    import traceback
+
     package = (error.name or "").partition(".")[0]
     extra = extras.extra_of(package)
     frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]

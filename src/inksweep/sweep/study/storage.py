@@ -12,7 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import Study, StudyDirection
 
-from inksweep.errors import InputError, without_password
+from inksweep.errors import InputError, need_extra, without_password
 from inksweep.paths import SweepDir
 from inksweep.sweep.space.grammar import written
 from inksweep.sweep.study.journal import open_journal
@@ -80,6 +80,8 @@ def open_storage(address: Address) -> BaseStorage:
     """
     if address.url is None:
         return open_journal(SweepDir(address.sweep).journal)
+    if address.url.startswith("postgresql+psycopg:"):
+        need_extra(f"hydra.sweeper.storage={without_password(address.url)}", "cluster", ["psycopg"])
     for pause in (0.5, 1.0, 2.0):
         try:
             return _open_database(address)

@@ -66,8 +66,9 @@ def other_yaml(sweep: SweepDir) -> None:
     sweep.config.write_text("- 1\n- 2\n")
 
 
-def no_settings(sweep: SweepDir) -> None:
+def no_sweep(sweep: SweepDir) -> None:
     sweep.config.unlink()
+    sweep.journal.unlink()
 
 
 def no_journal(sweep: SweepDir) -> None:
@@ -85,7 +86,7 @@ def broken_journal(sweep: SweepDir) -> None:
 @pytest.mark.parametrize(
     "spoil, line",
     [
-        (no_settings, "no sweep directory (it has no sweep.yaml)"),
+        (no_sweep, "no sweep directory (it has no sweep.yaml)"),
         (broken_yaml, "sweep.yaml: cannot be read"),
         (other_yaml, "sweep.yaml: cannot be read (it holds no settings of a sweep)"),
         (no_journal, "there is no study in it (no study.journal)"),

@@ -12,7 +12,7 @@ from inksweep.paths import SweepDir
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def settings_only(folder: Path, storage: str | None = None, name: str = "night") -> SweepDir:
+def settings_only(folder: Path, storage: str | None = None, name: str | None = "night") -> SweepDir:
     """Write the settings of a sweep."""
     folder.mkdir(parents=True, exist_ok=True)
     sweep = SweepDir(folder)

@@ -73,3 +73,28 @@ def test_the_whole_url_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(reader.STORAGE_VARIABLE, url)
     _, number = opened(sweep, url if how == "argument" else None)
     assert number == 1
+
+
+def test_a_journal_alone_can_be_looked_at(sweep: SweepDir) -> None:
+    sweep.config.unlink()
+    storage, number = opened(sweep)
+    assert len(storage.get_all_trials(number)) == 2
+
+
+@pytest.mark.parametrize("database", ["empty.db", "missing.db"])
+def test_a_file_that_is_no_database_of_a_sweep_is_named_and_left_alone(tmp_path: Path, database: str) -> None:
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(InputError, match=rf"^sqlite:///{tmp_path}/{database}: .*; give .*--storage"):
+        opened(settings_only(tmp_path / "night", f"sqlite:///{tmp_path}/{database}"))
+    assert [path.stat().st_size for path in tmp_path.glob("*.db")] == [0]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "no sweep directory"), ("sweeper: [", "restore"), ("a: 1", "no settings")]
+)
+def test_settings_that_cannot_be_read_are_named(tmp_path: Path, content: str | None, reason: str) -> None:
+    sweep = SweepDir(tmp_path)
+    if content is not None:
+        sweep.config.write_text(content)
+    with pytest.raises(InputError, match=reason):
+        reader.find(tmp_path)

@@ -6,20 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from optuna.samplers import GridSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from inksweep.errors import InputError
+from inksweep.errors import InputError, last_line, without_password
 from inksweep.paths import SweepDir
 from inksweep.sweep.space.grammar import Fixed, bare, is_delete, parse
 from inksweep.sweep.space.points import checked as checked_point
 from inksweep.sweep.space.points import fit, meaning
 from inksweep.sweep.space.space import Space
+from inksweep.sweep.study import reader
 from inksweep.sweep.study.notes import ORIGIN, SURPLUS, WARM_STARTS
-from inksweep.sweep.study.reader import load, read_yaml
 
 log = logging.getLogger(__name__)
+
+# The key that names another sweep.
+WARM_START = "hydra.sweeper.warm_start"
 
 
 def enqueue(
@@ -73,7 +77,7 @@ def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str
     if mark in marks:
         return 0
     sweep = SweepDir(directory)
-    trials = best_trials(load(sweep, storage), k)
+    trials = best_trials(_study_of(directory, storage), k)
     points = [fit(space, _wished(sweep, trial))[0] for trial in trials]
     usable = [point for point in points if point and not _left_to_a_grid(study, space, point)]
     new = _add(study, usable, "warm_start")
@@ -83,6 +87,21 @@ def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str
     if usable:
         study.set_user_attr(WARM_STARTS, [*marks, mark])
     return new
+
+
+def _study_of(directory: Path, storage: str | None) -> Study:
+    """Open the study of another sweep; `storage`: as for `warm_start`."""
+    place, remedy = f"{WARM_START}={directory}", "name another sweep directory"
+    try:
+        url = reader.recorded_storage(directory)
+        if url is not None and "***" in url:
+            if storage is not None and url == without_password(storage):
+                url = storage
+            else:
+                remedy = "use this database as hydra.sweeper.storage, or give the points in hydra.sweeper.enqueue"
+        return reader.look(reader.find(directory, url))
+    except reader.Unreadable as error:
+        raise InputError(f"{place}: its study cannot be read ({error.fact}); {remedy}") from error
 
 
 def _left_to_a_grid(study: Study, space: Space, params: Mapping[str, Any]) -> list[str]:
@@ -163,9 +182,19 @@ def _spread(front: list[FrozenTrial], n: int) -> list[FrozenTrial]:
 def _wished(sweep: SweepDir, trial: FrozenTrial) -> dict[str, Any]:
     """Return the values that a trial had: those it was suggested, and those that its sweep fixed."""
     fixed: dict[str, Any] = {}
-    overrides = read_yaml(sweep.trial(trial.number).overrides, [])
-    for argument in overrides if isinstance(overrides, list) else []:
+    for argument in _overrides(sweep.trial(trial.number).overrides):
         if not is_delete(str(argument)):
             key, leaf = parse(str(argument), str(argument))
             fixed[bare(key)] = leaf.value if isinstance(leaf, Fixed) else None
     return fixed | {bare(key): meaning(value) for key, value in trial.params.items()}
+
+
+def _overrides(path: Path) -> list[Any]:
+    """Return the overrides that a trial's job was given; none if its folder is not here."""
+    try:
+        overrides = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read ({last_line(error)}); restore or remove it") from error
+    return overrides if isinstance(overrides, list) else []

@@ -1,26 +1,32 @@
-"""The study of a sweep directory, opened to be looked at: also while the sweep runs, which notices nothing of it."""
+"""The study of a sweep directory, opened only to be looked at: by report, dashboard and warm start.
 
-import json
+Nothing is created, repaired or locked: the sweep may be running, and may be somebody else's.
+"""
+
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 import yaml
-from omegaconf import OmegaConf
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 
 from inksweep.errors import InputError, last_line, without_password
 from inksweep.paths import SweepDir
 from inksweep.sweep.study.storage import Address
 
-# URL of the database, for those who do not want its password among the words of a command.
+# The environment variable with the URL of the database: its password then does not stand in a command.
 STORAGE_VARIABLE = "INKSWEEP_STORAGE"
-# The key that names another sweep.
-WARM_START = "hydra.sweeper.warm_start"
+
+
+class Unreadable(InputError):
+    """A study cannot be looked at. What is wrong and where; the remedy is that of a command that has `--storage`."""
+
+    def __init__(self, place: str | Path, fact: str, remedy: str):
+        super().__init__(f"{place}: {fact}; {remedy}")
+        self.fact = f"{place}: {fact}"
 
 
 def settings(folder: Path) -> dict[str, Any]:
@@ -31,14 +37,24 @@ def settings(folder: Path) -> dict[str, Any]:
     """
     path = SweepDir(folder).config
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{folder}: no sweep directory (it has no {path.name}); give one, as multirun/night") from None
+        raise Unreadable(folder, f"no sweep directory (it has no {path.name})", "give one, as multirun/night") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read ({last_line(error)}); restore it") from error
-    if not isinstance(found, dict) or not isinstance(found.get("sweeper"), dict):
-        raise InputError(f"{path}: cannot be read (it holds no settings of a sweep); restore it")
-    return found
+        raise Unreadable(path, f"cannot be read ({last_line(error)})", "restore it") from error
+    if not isinstance(content, dict) or not isinstance(content.get("sweeper"), dict):
+        raise Unreadable(path, "cannot be read (it holds no settings of a sweep)", "restore it")
+    return content
+
+
+def recorded_storage(folder: Path) -> str | None:
+    """Return the URL of a sweep's database according to `sweep.yaml`, without its password; None: a journal.
+
+    Raises:
+        InputError: it is no sweep directory, or `sweep.yaml` is broken.
+    """
+    url = _sweeper(folder).get("storage")
+    return None if url is None else str(url)
 
 
 def find(folder: Path, storage: str | None = None) -> Address:
@@ -51,60 +67,75 @@ def find(folder: Path, storage: str | None = None) -> Address:
     Raises:
         InputError: it is no sweep directory, there is no study, or only its database's password is missing.
     """
-    sweeper = settings(folder)["sweeper"]
-    recorded = sweeper.get("storage")
+    recorded = recorded_storage(folder)
     url = storage or (os.environ.get(STORAGE_VARIABLE) if recorded else None) or recorded
-    name = str(sweeper.get("study_name") or folder.resolve().name)
+    name = str(_sweeper(folder).get("study_name") or folder.resolve().name)
     journal = SweepDir(folder).journal
     if url is None and not journal.is_file():
-        raise InputError(f"{folder}: there is no study in it (no {journal.name}); start the sweep first")
+        raise Unreadable(folder, f"there is no study in it (no {journal.name})", "start the sweep first")
     if url is not None and "***" in url:
-        raise InputError(
-            f"{folder}: the password of its database was not kept ({url}); give the whole URL with --storage or "
-            f"{STORAGE_VARIABLE}"
-        )
-    return Address(name, None if url is None else _located(str(url), folder), folder.resolve(), 60)
+        fact = f"the password of its database was not kept ({url})"
+        raise Unreadable(folder, fact, f"give the whole URL with --storage or {STORAGE_VARIABLE}")
+    return Address(name, None if url is None else _located(url, folder), folder.resolve(), 60)
 
 
 def look(address: Address) -> Study:
-    """Open the study for reading; nothing is created, repaired or locked.
+    """Open the study for reading.
 
     Raises:
         InputError: it cannot be opened, or is not there.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = _journal(SweepDir(address.sweep).journal) if address.url is None else _database(address.url)
-    names = [study.study_name for study in storage.get_all_studies()]
+    journal = SweepDir(address.sweep).journal
+    storage, names = _journal(journal) if address.url is None else _database(address.url)
     # The folder may have been renamed since; its journal holds one study.
     name = names[0] if address.url is None and len(names) == 1 else address.study
     if name not in names:
-        place = SweepDir(address.sweep).journal if address.url is None else without_password(address.url)
-        raise InputError(f"{place}: the study {name} is not in it (there are: {', '.join(names) or 'none'})")
+        place = journal if address.url is None else without_password(address.url)
+        fact = f"the study {name} is not in it (there are: {', '.join(names) or 'none'})"
+        raise Unreadable(place, fact, "name the sweep directory of one of these")
     return optuna.load_study(study_name=name, storage=storage)
 
 
-def _journal(path: Path) -> JournalStorage:
+def _sweeper(folder: Path) -> dict[str, Any]:
+    """Return the settings of `hydra.sweeper`; a journal without a `sweep.yaml` can be looked at too."""
+    sweep = SweepDir(folder)
+    sweeper: dict[str, Any] = {}
+    if sweep.config.exists() or not sweep.journal.is_file():
+        sweeper = settings(folder)["sweeper"]
+    return sweeper
+
+
+def _names(storage: BaseStorage) -> list[str]:
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def _journal(path: Path) -> tuple[BaseStorage, list[str]]:
     try:
-        return JournalStorage(_Reader(str(path)))
+        storage = JournalStorage(_Reader(str(path)))
+        return storage, _names(storage)
     except (OSError, KeyError, ValueError, TypeError, IndexError, AssertionError) as error:
-        raise InputError(f"{path}: is no journal of a study, or is damaged ({last_line(repr(error))})") from error
+        fact = f"is no journal of a study, or is damaged ({last_line(repr(error))})"
+        raise Unreadable(path, fact, "restore it") from error
 
 
 class _Reader(JournalFileBackend):
     """A journal that a sweep may be writing: read as it grows, without its lock; a half written line waits."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Refuse: whoever looks has nothing to say."""
+        """Refuse to write."""
         raise PermissionError("this study is only looked at")
 
 
-def _database(url: str) -> BaseStorage:
+def _database(url: str) -> tuple[BaseStorage, list[str]]:
     try:
-        # Nobody else's database gets tables because we look into it.
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, skip_table_creation=True)
+        # Without tables of Optuna it is no database of a sweep; it gets none because we look into it.
+        storage = RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, skip_table_creation=True)
+        return storage, _names(storage)
     except Exception as error:  # whatever a database driver raises
-        shown, reason = without_password(url), without_password(str(error).partition("\n")[0]) or type(error).__name__
-        raise InputError(f"{shown}: cannot be opened ({reason}); give the URL with --storage") from error
+        reason = without_password(str(error).partition("\n")[0]) or type(error).__name__
+        fact = f"cannot be opened ({reason})"
+        raise Unreadable(without_password(url), fact, "give the URL with --storage") from error
 
 
 def _located(url: str, folder: Path) -> str:
@@ -116,84 +147,4 @@ def _located(url: str, folder: Path) -> str:
     for home in (Path.cwd(), *folder.resolve().parents):
         if (home / bare).is_file():
             return f"{scheme}:///{home / bare}" + (f"?{options}" if options else "")
-    raise InputError(f"{url}: there is no such file; give its whole path with --storage sqlite:////...")
-
-
-def load(sweep: SweepDir, storage: str | None) -> Study:
-    """Open the study of another sweep to read it."""
-    place = f"{WARM_START}={sweep.root}"
-    settings = read_yaml(sweep.config, {})
-    sweeper = settings.get("sweeper") if isinstance(settings, dict) else None
-    sweeper = sweeper if isinstance(sweeper, dict) else {}
-    # A sweep without a name in its settings was given one.
-    url, name = sweeper.get("storage"), sweeper.get("study_name") or _told_name(sweep)
-    try:
-        opened = (
-            _told_database(place, url, storage)
-            if isinstance(url, str) and "://" in url
-            else _told_journal(place, sweep)
-        )
-        names = optuna.get_all_study_names(opened)
-        # The folder may have been renamed since; its journal holds one study.
-        name = name if name in names or len(names) != 1 else names[0]
-        if name not in names:
-            raise InputError(
-                f"{place}: its study ({name or 'without a name'}) is not in its storage; name another sweep"
-            )
-        return optuna.load_study(study_name=name, storage=opened)
-    except InputError:
-        raise
-    except Exception as error:  # whatever a database driver raises
-        reason = without_password(str(error).partition("\n")[0]) or type(error).__name__
-        raise InputError(f"{place}: its study cannot be read ({reason}); name another sweep directory") from error
-
-
-def _told_name(sweep: SweepDir) -> str | None:
-    """Return the name of a study according to the summary of its sweep."""
-    summary = read_yaml(sweep.summary, {})
-    return summary.get("study") if isinstance(summary, dict) else None
-
-
-def _told_database(place: str, url: str, storage: str | None) -> BaseStorage:
-    if "***" in url:
-        if storage is None or without_password(storage) != url:
-            raise InputError(
-                f"{place}: its study is in a database whose password was not kept ({url}); use this database as "
-                "hydra.sweeper.storage, or give the points in hydra.sweeper.enqueue"
-            )
-        url = storage
-    # Nobody else's database gets tables because we look into it.
-    return RDBStorage(url, skip_table_creation=True)
-
-
-def _told_journal(place: str, sweep: SweepDir) -> BaseStorage:
-    if not sweep.journal.is_file():
-        raise InputError(f"{place}: there is no study in this directory; name one that holds {sweep.journal.name}")
-    return JournalStorage(_Snapshot(sweep.journal))
-
-
-class _Snapshot(BaseJournalBackend):
-    """What a journal holds at this moment. Takes no lock and writes nothing: it may be somebody else's."""
-
-    def __init__(self, path: Path):
-        # The last line may be half written.
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-        self._logs = [json.loads(line) for line in whole.splitlines()]
-
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """Yield the entries from this one on."""
-        yield from self._logs[log_number_from:]
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Refuse: a reader has nothing to say."""
-        raise NotImplementedError
-
-
-def read_yaml(path: Path, missing: Any) -> Any:
-    """Return what a YAML file of another sweep holds."""
-    if not path.is_file():
-        return missing
-    try:
-        return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except Exception as error:  # whatever YAML or OmegaConf makes of a broken file
-        raise InputError(f"{path}: cannot be read ({last_line(error)}); restore or remove it") from error
+    raise Unreadable(url, "there is no such file", "give its whole path with --storage sqlite:////...")

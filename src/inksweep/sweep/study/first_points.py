@@ -1,6 +1,5 @@
 """Points that are tried before the sampler is asked: those of the user, and the best of another sweep."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 import yaml
 from optuna.samplers import GridSampler
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from inksweep.errors import InputError, last_line, without_password
 from inksweep.paths import SweepDir
@@ -19,6 +18,8 @@ from inksweep.sweep.space.points import fit, meaning
 from inksweep.sweep.space.space import Space
 from inksweep.sweep.study import reader
 from inksweep.sweep.study.notes import ORIGIN, SURPLUS, WARM_STARTS
+from inksweep.sweep.study.trials import best_of, is_as_good, losses
+from inksweep.sweep.study.trials import point as identity
 
 log = logging.getLogger(__name__)
 
@@ -118,24 +119,20 @@ def _add(study: Study, points: Sequence[Mapping[str, Any]], origin: str) -> int:
     another than the same point in full.
     """
     # A point whose every parameter is fixed anyway asks for nothing.
-    known = {_identity({})}
+    known = {identity({})}
     for trial in study.get_trials(deepcopy=False):
         if SURPLUS in trial.user_attrs:
             continue  # never tried
-        known.add(_identity(trial.system_attrs.get("fixed_params", {})))
+        known.add(identity(trial.system_attrs.get("fixed_params", {})))
         if trial.state.is_finished():
-            known.add(_identity(trial.params))
+            known.add(identity(trial.params))
     new = 0
     for point in points:
-        if _identity(point) not in known:
-            known.add(_identity(point))
+        if identity(point) not in known:
+            known.add(identity(point))
             study.enqueue_trial(dict(point), user_attrs={ORIGIN: origin})
             new += 1
     return new
-
-
-def _identity(params: Mapping[str, Any]) -> str:
-    return json.dumps(params, sort_keys=True, default=str)
 
 
 def best_trials(study: Study, k: int) -> list[FrozenTrial]:
@@ -144,32 +141,24 @@ def best_trials(study: Study, k: int) -> list[FrozenTrial]:
     With several objectives the Pareto front comes first, then the front of the others, and so on; where not all of a
     front are wanted, they are spread over it.
     """
-    signs = [1 if direction is StudyDirection.MINIMIZE else -1 for direction in study.directions]
-
-    def losses(trial: FrozenTrial) -> tuple[float, ...]:
-        return tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
-
-    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    points: dict[str, FrozenTrial] = {}
-    for trial in sorted(complete, key=lambda trial: (losses(trial), trial.number)):
-        points.setdefault(_identity(trial.params), trial)
-    rest, best = list(points.values()), list[FrozenTrial]()
-    if len(signs) == 1:
+    rest, best = best_of(study, None), list[FrozenTrial]()
+    if len(study.directions) == 1:
         return rest[:k]
+    losses_of = losses(study)
     while rest and len(best) < k:
-        # Who is better than a trial stands before it, and so does the front's trial that is better still.
+        # A trial that is better than another stands before it in `rest`: if not in the front, then behind one that is.
         front: list[FrozenTrial] = []
         others: list[FrozenTrial] = []
         for trial in rest:
-            behind = any(_dominates(losses(leader), losses(trial)) for leader in front)
+            behind = any(_is_better(losses_of(leader), losses_of(trial)) for leader in front)
             (others if behind else front).append(trial)
         best += _spread(front, k - len(best))
         rest = others
     return best
 
 
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+def _is_better(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and is_as_good(one, other)
 
 
 def _spread(front: list[FrozenTrial], n: int) -> list[FrozenTrial]:

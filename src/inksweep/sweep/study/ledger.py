@@ -10,7 +10,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.sweep.study.notes import COPIES, ENDED_WITH_SWEEP, REASON
-from inksweep.sweep.study.trials import counts, order
+from inksweep.sweep.study.trials import counts, is_as_good, order, point
 
 STATES = ("complete", "pruned", "fail", "running", "waiting", "lost")
 # Trials whose duration is kept for estimates.
@@ -87,7 +87,7 @@ class Ledger:
 
     def known(self, parameters: Mapping[str, Any]) -> FrozenTrial | None:
         """Return a trial that had these parameters, and whose result is certain."""
-        return self._certain.get(_point(parameters))
+        return self._certain.get(point(parameters))
 
     def _enter(self, trial: FrozenTrial) -> None:
         if not counts(trial):
@@ -103,7 +103,7 @@ class Ledger:
         if COPIES in trial.user_attrs:
             return
         if is_complete or trial.user_attrs.get(REASON) == "diverged":
-            self._certain.setdefault(_point(trial.params), trial)
+            self._certain.setdefault(point(trial.params), trial)
         if trial.duration is not None:
             self.seconds += trial.duration.total_seconds()
             self.durations = [*self.durations[1 - RECENT :], trial.duration.total_seconds()]
@@ -116,17 +116,9 @@ class Ledger:
         if trial.state is not TrialState.COMPLETE:
             return
         losses = self._order(trial)[:-1]
-        if any(_is_as_good(point, losses) for point in self._front if point != losses):
+        if any(is_as_good(best, losses) for best in self._front if best != losses):
             return
         # Trials are not read in the order in which they ended.
         moment = min(moment, self._front.get(losses, moment))
-        self._front = {point: at for point, at in self._front.items() if not _is_as_good(losses, point)}
+        self._front = {best: at for best, at in self._front.items() if not is_as_good(losses, best)}
         self._front[losses] = moment
-
-
-def _is_as_good(losses: tuple[float, ...], others: tuple[float, ...]) -> bool:
-    return all(loss <= other for loss, other in zip(losses, others, strict=True))
-
-
-def _point(parameters: Mapping[str, Any]) -> str:
-    return repr(sorted(parameters.items()))

@@ -1,6 +1,8 @@
-"""The study: opened or begun, what counts in it, and the repair of what a dead process left."""
+"""The trials of a study: which count, which is better, and which are of the same point."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -40,19 +42,39 @@ def measured(trial: FrozenTrial) -> dict[str, float]:
 
 def order(study: Study) -> Callable[[FrozenTrial], tuple[float, ...]]:
     """Return the key by which complete trials are sorted, the best first; of equals, the earlier one."""
-    signs = [1 if direction is StudyDirection.MINIMIZE else -1 for direction in study.directions]
-    return lambda trial: (*(sign * value for sign, value in zip(signs, trial.values, strict=True)), trial.number)
+    of_trial = losses(study)
+    return lambda trial: (*of_trial(trial), trial.number)
+
+
+def losses(study: Study) -> Callable[[FrozenTrial], tuple[float, ...]]:
+    """Return what makes the values of a complete trial such that less is better, whatever the directions are."""
+    signs = _signs(study)
+    return lambda trial: tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
 
 
 def sign(study: Study) -> int:
     """Return by what to multiply the first objective so that less is better."""
-    return 1 if study.directions[0] is StudyDirection.MINIMIZE else -1
+    return _signs(study)[0]
 
 
-def best_of(study: Study, k: int) -> list[FrozenTrial]:
-    """Return the `k` best complete trials of a search, no two of the same parameters; fewer if there are no more."""
+def _signs(study: Study) -> list[int]:
+    return [1 if direction is StudyDirection.MINIMIZE else -1 for direction in study.directions]
+
+
+def is_as_good(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether one trial is at least as good as another in every objective, by their `losses`."""
+    return all(loss <= of_other for loss, of_other in zip(one, other, strict=True))
+
+
+def point(parameters: Mapping[str, Any]) -> str:
+    """Return the identity of a point: one text for the same values in any order; 1, 1.0 and True are three values."""
+    return json.dumps(parameters, sort_keys=True, default=str)
+
+
+def best_of(study: Study, k: int | None) -> list[FrozenTrial]:
+    """Return the `k` best complete trials, no two of the same point; fewer if there are no more. None: all."""
     complete = filter(counts, study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
     different: dict[str, FrozenTrial] = {}
     for trial in sorted(complete, key=order(study)):
-        different.setdefault(repr(sorted(trial.params.items())), trial)
+        different.setdefault(point(trial.params), trial)
     return list(different.values())[:k]

@@ -389,7 +389,7 @@ def test_running_trials_are_told_to_stop_at_the_target_and_are_pruned(sweep):
 def test_an_interrupt_lets_running_trials_end_and_the_next_start_repeats_them(sweep):
     def act(study, number):
         loop.stop(Reason.INTERRUPTED)
-        loop._tell_running_to_stop(Reason.INTERRUPTED)
+        loop._stop_running(Reason.INTERRUPTED)
         note(STOPPED, "interrupted")(study, number)
 
     first = FakeSlots([0.5], act=act)

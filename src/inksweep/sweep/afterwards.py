@@ -16,13 +16,13 @@ from inksweep.sweep.winner import saving
 
 log = logging.getLogger(__name__)
 
-# It takes a few seconds: by default only where the trials took longer.
+# A report takes a few seconds: by default it is written only where the trials took longer than this.
 LEAST_TRIALS_S = 10.0
-# For the report, and for the card, which may have models to measure and to export.
+# How long to wait for the report, and for the card, for which models may be measured and exported.
 PATIENCE_S, CARD_PATIENCE_S = 120.0, 600.0
 # What an export needs besides torch.
 PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch-export": ()}
-# So the card's process begins its line for a format that could not be written.
+# How `inksweep card` begins the line for a format that could not be written.
 NOT_EXPORTED = "not exported"
 
 
@@ -54,7 +54,7 @@ def write(sweep: SweepDir, address: Address) -> None:
     """Write `report.html` if the extra is installed; whatever goes wrong is a line in the log."""
     if extras.missing(("plotly", "jinja2")):
         return
-    # The address of a database may hold a password: it has no place among the words of a command.
+    # The address of a database may hold a password: it must not be seen among the words of a command.
     environment = {} if address.url is None else {STORAGE_VARIABLE: address.url}
     failed, _ = _called(["report", str(sweep.root)], PATIENCE_S, environment)
     if failed:
@@ -67,20 +67,20 @@ def write_card(sweep: SweepDir) -> None:
     """Complete the winner's card if that is not done yet; whatever goes wrong is a line in the log."""
     if not saving.wants_card(sweep):
         return
-    place = shown(sweep.winner.root)
+    folder = shown(sweep.winner.root)
     log.info("the winner is measured for its card ...")
-    failed, said = _called(["card", str(sweep.winner.root)], CARD_PATIENCE_S)
-    for line in said.splitlines():
+    failed, stderr = _called(["card", str(sweep.winner.root)], CARD_PATIENCE_S)
+    for line in stderr.splitlines():
         if line.startswith(NOT_EXPORTED):
             log.warning("%s", line)
     if failed:
-        log.warning("the card was not completed (%s); inksweep card %s", failed, shlex.quote(place))
+        log.warning("the card was not completed (%s); inksweep card %s", failed, shlex.quote(folder))
     else:
         log.info("card: %s", shown(sweep.winner.card))
 
 
 def _called(words: list[str], patience_s: float, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """Run `inksweep` with `words`; return what went wrong, or nothing, and what it said on stderr."""
+    """Run `inksweep` with `words`; return what went wrong, or nothing, and its stderr."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "inksweep", *words],
@@ -93,7 +93,7 @@ def _called(words: list[str], patience_s: float, environment: Mapping[str, str] 
         )
     except subprocess.TimeoutExpired:
         return f"it took more than {patience_s:g} s", ""
-    except (KeyboardInterrupt, SystemExit):  # the sweep itself is over, and as it should be
+    except (KeyboardInterrupt, SystemExit):  # the sweep is over, and its exit code stays
         return "interrupted", ""
     except OSError as error:
         return str(error), ""

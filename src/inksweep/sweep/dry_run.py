@@ -22,7 +22,7 @@ from inksweep.sweep.winner import finals
 
 # Points that are shown; of these so many are begun, to see how long they take.
 SHOWN, MEASURED = 5, 3
-# A job that has not reported by then tells us nothing.
+# A job that has not reported within this time is given up.
 PATIENCE_S = 60.0
 
 
@@ -61,7 +61,7 @@ def run(start: Start, space: Space) -> None:
     mean = sum(seconds) / len(seconds)
     total = mean * conf.n_trials / conf.n_jobs
     print(f"time: about {_rounded(mean)} a trial, {_rounded(total)} for {conf.n_trials} trials in {conf.n_jobs} slots")
-    print(f"  measured on the beginning of {len(seconds)} of these points; pruning and a target make it shorter")
+    print(f"  measured on the beginning of {len(seconds)} of these points; pruning and stop rules make it shorter")
 
 
 def described(space: Space) -> Iterator[str]:
@@ -79,7 +79,7 @@ def described(space: Space) -> Iterator[str]:
 
 
 def _begun(jobs: list[Job], pool: Pool, study: optuna.Study) -> Iterator[float | None]:
-    """Begin the first of `jobs`; yield for each how long it would take, or None if nobody can tell."""
+    """Begin the first of `jobs`; yield for each how long it would take in seconds, None where it did not report."""
     waiting = list(jobs[:MEASURED])
     first_report: dict[int, tuple[int, float]] = {}
     running: set[int] = set()

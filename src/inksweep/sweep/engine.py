@@ -41,7 +41,7 @@ class Running:
     trial: Trial
     slot: int
     started: float = field(default_factory=time.monotonic)
-    told_to_stop: bool = False
+    is_ending: bool = False
 
 
 class Engine:
@@ -89,7 +89,7 @@ class Engine:
                 self._fill()
             else:
                 if self.stop_reason.stop.running is not Fate.RUNS_ON:
-                    self._tell_running_to_stop(self.stop_reason)
+                    self._stop_running(self.stop_reason)
                 if not self.running:
                     break
             if (self.running or not self.context.is_alone) and (done := self.slots.wait(LOOK_AROUND_S)) is not None:
@@ -111,7 +111,7 @@ class Engine:
         self.running.clear()
 
     def _fill(self) -> None:
-        """Start trials in all free slots, as many as are missing."""
+        """Start trials in free slots until none is free or no trial is missing."""
         while self.stop_reason is None and self.slots.free and self._missing():
             self._ask()
             self.stop_reason = self.stop_reason or self._rule_that_holds()
@@ -122,9 +122,9 @@ class Engine:
         return max(0, self.rules.n_trials - self.ledger.finished - len(self.ledger.running))
 
     def _ask(self) -> None:
-        """Start a trial. Whatever is raised here leaves it running in the study: the next start repairs that."""
-        with warnings.catch_warnings(), self._sampler_that_works():
-            # Heartbeats, which this process sends itself, are made for Study.optimize.
+        """Start a trial. An error here leaves it running in the study; the next start repairs that."""
+        with warnings.catch_warnings(), self._sampler_errors_in_one_line():
+            # Optuna warns that nobody sends heartbeats without Study.optimize; our Owner sends them.
             warnings.filterwarnings("ignore", message="Heartbeat of storage")
             trial = self.study.ask()
         self.owner.begins(trial)
@@ -134,10 +134,10 @@ class Engine:
         folder = self.context.sweep.trial(trial.number).root
         if folder.exists():
             raise InputError(f"{folder}: is there already, but not in the study; move it away or begin a new study")
-        with self._sampler_that_works():
+        with self._sampler_errors_in_one_line():
             job = Job(trial.number, self.space.overrides(trial))
-        if self.rules.reuse_results and (known := self.ledger.known(trial.params)) is not None:
-            self._copy(trial, known)
+        if self.rules.reuse_results and (original := self.ledger.known(trial.params)) is not None:
+            self._copy(trial, original)
             return
         slot = self.slots.next
         trial.set_user_attr(OWNER, self.owner.name(slot))
@@ -145,8 +145,8 @@ class Engine:
         self.slots.start(job)
 
     @contextmanager
-    def _sampler_that_works(self) -> Iterator[None]:
-        """Say in one line that a sampler needs a package; some look for it only when they have enough trials."""
+    def _sampler_errors_in_one_line(self) -> Iterator[None]:
+        """Name the package that a sampler needs; some import it only when the study has enough trials."""
         try:
             yield
         except ModuleNotFoundError as error:
@@ -154,7 +154,7 @@ class Engine:
             raise InputError(f"hydra.sweeper.sampler: {name} needs the package {error.name}; install it") from error
 
     def _is_surplus(self, trial: Trial) -> bool:
-        """Give `trial` back if other processes have meanwhile asked for the last ones."""
+        """Whether other processes have meanwhile asked for the last trials; then `trial` is given back."""
         self.ledger.look()
         if self.ledger.before(trial.number) < self.rules.n_trials:
             return False
@@ -164,21 +164,24 @@ class Engine:
             repeat(self.study, frozen)
         return True
 
-    def _copy(self, trial: Trial, known: FrozenTrial) -> None:
+    def _copy(self, trial: Trial, original: FrozenTrial) -> None:
+        """Tell for `trial` what a trial of the same parameters came to."""
         for name in (METRICS, REASON):
-            if name in known.user_attrs:
-                trial.set_user_attr(name, known.user_attrs[name])
-        trial.set_user_attr(COPIES, known.number)
+            if name in original.user_attrs:
+                trial.set_user_attr(name, original.user_attrs[name])
+        trial.set_user_attr(COPIES, original.number)
         self.owner.ends(trial)
-        self._tell_study(trial, Outcome(known.state, known.values if known.state is TrialState.COMPLETE else None))
+        values = original.values if original.state is TrialState.COMPLETE else None
+        self._tell_study(trial, Outcome(original.state, values))
         self.on_tell(self._frozen(trial), 0.0)
 
     def _tell(self, done: Done) -> None:
+        """Tell the study what a job came to; queue the trial again if its worker died."""
         running = self.running.pop(done.number)
         self.owner.ends(running.trial)
         before = self._frozen(running.trial)
         if before.state.is_finished():
-            return  # another process thought us dead, and has queued it again
+            return  # another process took this one for dead, and has queued the trial again
         told = outcome(done, before.user_attrs.get(STOPPED), len(self.study.directions))
         retry = isinstance(told.error, WorkerDied) and before.user_attrs.get(ATTEMPT, 0) < self.rules.retry
         notes = {REASON: told.reason, LOST: told.lost or None, RETRIED: retry or None}
@@ -189,7 +192,7 @@ class Engine:
             self._tell_study(running.trial, told)
         except (UpdateFinishedTrialError, ValueError):
             if self._frozen(running.trial).state.is_finished():
-                return  # in this very moment
+                return  # the same, since we looked
             raise
         if retry:
             repeat(self.study, before, before.user_attrs.get(ATTEMPT, 0) + 1)
@@ -206,13 +209,13 @@ class Engine:
         try:
             self.study.tell(trial, told.values, told.state)
         except RuntimeError as error:
-            # The grid sampler ends a study with its last point, in a way that only Study.optimize understands; the
-            # trial has been told by then.
+            # With its last point the grid sampler calls Study.stop, which raises outside of Study.optimize. The trial
+            # has been told before that.
             if "Study.stop" not in str(error):
                 raise
 
     def _look_around(self) -> None:
-        """See to trials that take too long and to dead processes; show how it goes."""
+        """End trials that take too long, repair what other processes left when they died, show how it goes."""
         for number in list(self.running):
             if (self.slots.seconds(number) or 0) > self.rules.trial_timeout_s:
                 self.slots.end(number)
@@ -220,14 +223,16 @@ class Engine:
             repair(self.study, self.owner.orphans(), alone=False)
         self.on_look()
 
-    def _tell_running_to_stop(self, reason: Reason) -> None:
+    def _stop_running(self, reason: Reason) -> None:
+        """Let running trials end at their next report, by a note that they read there."""
         for running in self.running.values():
-            if not running.told_to_stop:
-                running.told_to_stop = True
-                with suppress(UpdateFinishedTrialError):  # another process thought us dead
+            if not running.is_ending:
+                running.is_ending = True
+                with suppress(UpdateFinishedTrialError):  # another process took this one for dead
                     running.trial.set_user_attr(STOP, reason.value)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
+        # Private names of Optuna: the public Study.get_trials reads the whole study. If they change, no trial is told.
         return self.study._storage.get_trial(trial._trial_id)
 
     def _rule_that_holds(self) -> Reason | None:

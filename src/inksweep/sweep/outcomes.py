@@ -1,4 +1,4 @@
-"""What came back from a slot, and what the study is told of it."""
+"""What came back from a slot -> what the study is told: the README's table of trial states as code."""
 
 import math
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ class Outcome:
 
 
 def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Outcome:
-    """Map what came back from a slot to what the study is told: the one place that decides.
+    """Map what came back from a slot to what the study is told; nothing else decides that.
 
     Args:
         done: what came back.
-        stopped: why the trial was told to stop, if it ended because of that.
+        stopped: why the trial was to stop, if it ended because of that.
         n_objectives: how many numbers a task returns.
     """
     if done.error is not None:
@@ -63,9 +63,9 @@ def _failure(error: Exception) -> str:
         return "timeout"
     if isinstance(error, WorkerDied):
         return f"worker died: {error}"
-    # Known by its name: this room does without the libraries that raise it.
+    # Recognized by name, as the engine imports none of the libraries that raise it.
     names = {kind.__name__ for kind in type(error).__mro__}
-    said = isinstance(error, RuntimeError) and (
+    is_full = isinstance(error, RuntimeError) and (
         "can't allocate memory" in str(error) or "not enough memory" in str(error)
     )
-    return "oom" if said or names & {"MemoryError", "OutOfMemoryError"} else f"{type(error).__name__}: {error}"
+    return "oom" if is_full or names & {"MemoryError", "OutOfMemoryError"} else f"{type(error).__name__}: {error}"

@@ -42,8 +42,8 @@ class TargetConf:
         _need(not is_fraction or 0 <= self.value < 1, "target.value", self.value, "at least 0 and below 1: 0.9 is 90%")
 
 
-# What to do if the study began as another search. `continue`: go on, and let it be this one from now on.
-OnMismatch = Enum("OnMismatch", {"error": "error", "continue": "continue"})  # the word is no name in a class
+# What to do if the study began as another search. `continue`: go on, and remember the present search instead.
+OnMismatch = Enum("OnMismatch", {"error": "error", "continue": "continue"})  # `continue` cannot be written in a class
 
 
 # What a winner can be exported to.
@@ -78,9 +78,9 @@ class WinnerConf:
         check(self.ensemble >= 1, "ensemble", "at least 1")
         if isinstance(self.export, str):
             self.export = [self.export]
-        known = isinstance(self.export, list) and all(name in EXPORTS for name in self.export)
-        known = known and len(set(self.export)) == len(self.export)
-        check(known, "export", f"a list of {', '.join(EXPORTS)}, each once")
+        can_export = isinstance(self.export, list) and all(name in EXPORTS for name in self.export)
+        can_export = can_export and len(set(self.export)) == len(self.export)
+        check(can_export, "export", f"a list of {', '.join(EXPORTS)}, each once")
         good_key = all(part.isidentifier() for part in self.seed_key.split("."))
         check(good_key, "seed_key", "a key of the app's config, such as seed or trainer.seed")
         check(
@@ -128,7 +128,8 @@ class InksweepSweeperConf(OptunaSweeperConf):
     # URL of a database that Optuna knows: every process that is given the same study_name joins in. null: a journal
     # file in the sweep directory, for one process.
     storage: Any = None
-    # With a database: how often a process is to be heard of. One that misses three is taken for dead.
+    # With a database: after how many seconds a process notes again that it lives. One that misses three is taken for
+    # dead.
     heartbeat_s: int = 60
     # A sweep with the name and storage of an earlier one goes on with it. The sweep directory is multirun/<study_name>
     # unless the app or hydra.sweep.dir says otherwise; null: the time, or the name of the given directory.
@@ -202,8 +203,8 @@ class InksweepSweeperConf(OptunaSweeperConf):
             self.max_failures,
             "at least 0, or null: by max_failure_rate",
         )
-        known = bool(self.directions) and all(name in Direction.__members__ for name in self.directions)
-        _need(known, "direction", self.direction, "minimize or maximize, or a list of these")
+        good_direction = bool(self.directions) and all(name in Direction.__members__ for name in self.directions)
+        _need(good_direction, "direction", self.direction, "minimize or maximize, or a list of these")
 
     def failures_allowed(self, trials: int) -> int:
         """Return how many of `trials` may fail in one start of the sweep."""
@@ -216,7 +217,7 @@ class InksweepSweeperConf(OptunaSweeperConf):
         """`minimize` or `maximize` for each objective, in whichever of the stock sweeper's forms they were given."""
         several = isinstance(self.direction, Sequence) and not isinstance(self.direction, str)
         given = self.direction if several else [self.direction]
-        return [one.name if isinstance(one, Direction) else str(one) for one in given]
+        return [name.name if isinstance(name, Direction) else str(name) for name in given]
 
 
 def settings(sweeper: DictConfig) -> InksweepSweeperConf:
@@ -224,7 +225,7 @@ def settings(sweeper: DictConfig) -> InksweepSweeperConf:
 
     Where only its `_target_` is ours and the rest the stock sweeper's, they mean what they mean there.
     """
-    # Of the node itself, not of a copy: a name made of the time is then the one that the sweep directory has.
+    # Not of a copy of the node: `${now:...}` in a name is then resolved to the same time as in the sweep directory.
     conf: Any = OmegaConf.to_object(sweeper)
     if isinstance(conf, InksweepSweeperConf):
         return conf

@@ -1,4 +1,4 @@
-"""An engine that runs, as a user sees it: a screen, Ctrl-C, and nothing left behind; and the slots that it is given."""
+"""An engine run under a person's eyes: a screen, Ctrl-C, and no process or running trial left behind."""
 
 import signal
 import sys

@@ -24,12 +24,12 @@ from rich.text import Text
 from inksweep.sweep.progress.view import Running, View
 
 SLOT_ROWS = 8
-HEADER_COLUMNS = 120  # a bar across a very wide terminal says no more
-WORDS = {"fail": "failed"}  # other states read well as they are
+HEADER_COLUMNS = 120  # a longer bar shows nothing more
+WORDS = {"fail": "failed"}  # other states are shown under their own names
 
 
 def render(view: View) -> RenderableType:
-    """Return a view as something that rich can print: what matters most first, as a low terminal cuts the end."""
+    """Return a view as something that rich can print; what matters most comes first: a low terminal cuts the end."""
     return Group(Text(), Constrain(Group(_title(view), _bar(view)), HEADER_COLUMNS), _facts(view), Text(), _slots(view))
 
 
@@ -37,7 +37,7 @@ class Screen:
     """Shows a view below the log lines of a terminal, from `with` to its end; it is cleared then.
 
     While it is shown, print() and log lines on the same terminal appear above it, and stdout and stderr say that they
-    are no terminal, so that nobody else draws a bar there.
+    are no terminal, so that no other library draws a bar there.
 
     Args:
         view: called in the thread that calls `refresh`.
@@ -210,7 +210,7 @@ def _facts(view: View) -> Table:
     if view.target:
         grid.add_row("target", Text(_plain(view.target)))
     if view.stopping:
-        # Whole, on several lines if need be: it says what a person can do now.
+        # Not cut, on several lines if need be: it says what a person can do now.
         grid.add_row("ending", Text(_plain(view.stopping), style="bold yellow", no_wrap=False, overflow="fold"))
     return grid
 

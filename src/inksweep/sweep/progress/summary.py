@@ -1,4 +1,4 @@
-"""What a sweep says of itself while it runs: its files, and a line a trial."""
+"""What a sweep writes and logs while it runs: `summary.json` and other files, and a line for each trial."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ class Report:
     def __init__(self, context: Context):
         self.ledger, self.study, self.sweep = context.ledger, context.study, context.sweep
         self.target = context.rules.target
-        # Of the search, if a final stage follows: how far that is.
+        # How far the final stage is, once it has begun: `state`, and how many trainings are `done` and `missing`.
         self.final_stage: dict[str, Any] | None = None
         self.started = time.monotonic()
         # As last written.
@@ -43,10 +43,11 @@ class Report:
         log.info("%s", self.line(trial, seconds))
 
     def write(self, stop_reason: Reason | None = None) -> None:
-        """Write both files; a reader sees the old ones or these."""
+        """Write both files; a reader sees the old ones or the new ones, never half of one."""
         self.ledger.look()
         self.stop_reason = stop_reason
-        # They can be made again from the study, and waiting for the disk may cost more than a trial.
+        # Not durable before the end: a lost file can be made again from the study, and to wait for the disk may take
+        # longer than a trial.
         with replacing(self.sweep.summary, durable=stop_reason is not None) as file:
             json.dump(self.summary(stop_reason), file, indent=2)
             file.write("\n")
@@ -88,9 +89,9 @@ class Report:
     def line(self, trial: FrozenTrial, seconds: float) -> str:
         """Return a trial as one line: number, value, target metric, seconds, best so far, parameters."""
         parts = [f"trial {trial.number}: {verdict(trial)}"]
-        known = measured(trial)
-        if self.target is not None and trial.state is TrialState.COMPLETE and self.target.metric in known:
-            parts.append(f"{self.target.metric} {known[self.target.metric]:.4f}")
+        metrics = measured(trial)
+        if self.target is not None and trial.state is TrialState.COMPLETE and self.target.metric in metrics:
+            parts.append(f"{self.target.metric} {metrics[self.target.metric]:.4f}")
         if COPIES in trial.user_attrs:
             parts.append(f"known from trial {trial.user_attrs[COPIES]}")
         else:
@@ -113,6 +114,6 @@ class Report:
 
 
 def write_settings(sweep: SweepDir, settings: dict[str, Any]) -> None:
-    """Write `sweep.yaml`: what this sweep was told to do."""
+    """Write `sweep.yaml`: the command, and the settings of the sweep."""
     with replacing(sweep.config) as file:
         file.write(OmegaConf.to_yaml(OmegaConf.create(settings)))

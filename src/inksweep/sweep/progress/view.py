@@ -1,4 +1,4 @@
-"""What is to be seen of a sweep at one moment: study and engine -> a view for the screen."""
+"""What the screen shows of a sweep at one moment: study and engine -> a view, plain data."""
 
 import heapq
 import time
@@ -79,7 +79,7 @@ class Overview:
 
     Args:
         engine: that runs it.
-        report: that knows since when, and the target.
+        report: on the same study; it knows the target, and since when the sweep runs.
     """
 
     def __init__(self, engine: Engine, report: Report):
@@ -109,16 +109,16 @@ class Overview:
         )
 
     def _running(self, trial: FrozenTrial) -> Running:
-        mine = self.engine.running.get(trial.number)
-        if mine is not None:
+        own = self.engine.running.get(trial.number)
+        if own is not None:
             seconds = self.engine.slots.seconds(trial.number)
-            seconds = time.monotonic() - mine.started if seconds is None else seconds
+            seconds = time.monotonic() - own.started if seconds is None else seconds
         else:
             assert trial.datetime_start is not None
             seconds = max(0.0, time.time() - trial.datetime_start.timestamp())
         step = trial.last_step
         return Running(
-            slot=None if mine is None else mine.slot,
+            slot=None if own is None else own.slot,
             number=trial.number,
             parameters=parameters(trial),
             seconds=seconds,
@@ -129,9 +129,9 @@ class Overview:
 
     def _best(self, best: FrozenTrial) -> str:
         text, target = f"{numbers(best)} (trial {best.number})", self.report.target
-        known = measured(best)
-        if target is not None and target.metric in known:
-            text += f"  {target.metric} {known[target.metric]:.4f}"
+        metrics = measured(best)
+        if target is not None and target.metric in metrics:
+            text += f"  {target.metric} {metrics[target.metric]:.4f}"
         return text
 
 
@@ -151,8 +151,8 @@ def seconds_left(durations: Sequence[float], running: Sequence[Running], missing
         Seconds, or None while there is nothing to go by.
     """
     recent = durations[-RECENT:]
-    known = recent or [whole for trial in running if (whole := _whole(trial)) is not None]
-    mean = sum(known) / len(known) if known else None
+    lengths = recent or [whole for trial in running if (whole := _whole(trial)) is not None]
+    mean = sum(lengths) / len(lengths) if lengths else None
     busy = []
     for trial in running:
         whole = _whole(trial) or mean
@@ -164,7 +164,8 @@ def seconds_left(durations: Sequence[float], running: Sequence[Running], missing
     if missing and mean is None:
         return None
     if missing and mean is not None:
-        # One by one is exact and matters at the end of a sweep; far from it, the work over the slots is close enough.
+        # Near the end of a sweep, where it matters, trials are placed one by one. Of many more, all but the last are
+        # taken together, as work shared by the slots.
         many = max(0, missing - 100 * len(free_at))
         heapq.heapify(free_at)
         for _ in range(missing - many):

@@ -1,4 +1,4 @@
-"""A trial in a few words."""
+"""A trial in a few words, for the log, the screen and the card."""
 
 from optuna.trial import FrozenTrial, TrialState
 

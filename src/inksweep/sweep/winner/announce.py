@@ -1,4 +1,4 @@
-"""The end of a sweep: why it ended, what the winner is, and where everything lies."""
+"""The end of a sweep: the winner is saved, and the log says which it is and where everything lies."""
 
 import logging
 import shlex
@@ -33,7 +33,7 @@ class Saving:
         saving.restore(sweep)
 
     def keep(self) -> None:
-        """See that the winner of the search is there, or that of an earlier final stage, should this one be killed."""
+        """Save the winner of the search before the final stage, which may be killed; that of an earlier stage stays."""
         decided = choice.of_search(self.study, self.conf, self.sweep)
         if decided is not None and not self._has_final():
             self._save(decided)
@@ -54,15 +54,15 @@ class Saving:
 
     def _announce(self, decided: Choice) -> None:
         saved, model = self._save(decided), decided.model
-        place = (
+        where = (
             f"-> {shown(saved.root)}" if saved is not None else f"on {saving.host(model.trial)}; its folder is not here"
         )
         which = f"trial {decided.trial.number}"
         if decided.is_final:
             which += f", seed {model.seed}" + (", all data" if decided.full_data else "")
-        # On validation pictures that it was trained on it measures nothing.
+        # One trained on all data was trained on the validation pictures: its objective measures nothing.
         measured = "" if decided.full_data else f", objective {numbers(model.trial)}"
-        log.info("winner: %s%s %s", which, measured, place)
+        log.info("winner: %s%s %s", which, measured, where)
         if decided.members:
             log.info("an ensemble of %d: %s", len(decided.members), ", ".join(run.path for run in decided.members))
         if self.conf.ensemble > len(decided.trainings) and decided.is_final == self.conf.runs_again:

@@ -101,7 +101,7 @@ class FinalStage:
         self.start, self.conf, self.report, self.ends = start, start.conf, report, ends
         search, conf = report.study, start.conf
         self.sweep = configurations.sweep.finals
-        # In a database a search without a name is called by its folder, and so is then its final stage.
+        # In a database a study whose search has no name is named by its folder; so is then that of the final stage.
         name = f"{search.study_name}.finalists" if PurePath(search.study_name).name == search.study_name else None
         self.config = moved(start.config, self.sweep.root, {"study_name": name})
         self.address = storage.address(self.config.hydra)

@@ -17,7 +17,7 @@ from inksweep.sweep.outcomes import outcome
 from inksweep.sweep.progress.summary import Report
 from inksweep.sweep.progress.view import Overview
 from inksweep.sweep.space.declare import declare
-from inksweep.sweep.stopping import Reason, Rules, Target, say_why
+from inksweep.sweep.stopping import Fate, Reason, Rules, Target, say_why
 from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, REPEATS, RETRIED, STOP, STOPPED
 from inksweep.sweep.study.owner import Owner
@@ -145,6 +145,15 @@ def test_what_came_back_decides_what_is_told(done, state, value, reason):
 def test_a_trial_that_was_told_to_stop_has_no_result_whatever_it_returns(stopped, state, reason, lost):
     told = outcome(Done(0, 0.99), stopped)
     assert (told.state, told.values, told.reason, told.lost) == (state, None, reason, lost)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_trial_that_ends_with_the_search_is_recorded_as_the_table_says(reason):
+    told = outcome(Done(0, 0.99), reason.value)
+    assert told.lost == (reason.stop.running is Fate.REPEATED)
+    assert (told.state, told.reason) == (
+        (TrialState.FAIL, reason.value) if told.lost else (TrialState.PRUNED, "stopped")
+    )
 
 
 @pytest.mark.parametrize("wrong", [0.5, [0.5], [0.5, 1, 2], ["a", "b"]])

@@ -18,7 +18,7 @@ from inksweep.runs import reader
 from inksweep.runs.reader import Run
 from inksweep.runs.result import ENDED, Status
 
-# Raise it when runs.py reads the same files into something else.
+# Raise it when reader.py reads the same files into something else.
 FORMAT = 3
 # What a run is read from, as names in its folder; the first is there once it has ended.
 FILES = [str(path) for path in (RunDir(Path()).result, RunDir(Path()).config, RunDir(Path()).hydra)]
@@ -53,8 +53,8 @@ def fingerprint(folder: Path) -> str | None:
     return " ".join([str(FORMAT), *stats])
 
 
-def place() -> Path:
-    """Return where the file lies: in the folder named by INKSWEEP_CACHE, else in the user's cache folder."""
+def location() -> Path:
+    """Return the path of the file: in the folder named by INKSWEEP_CACHE, else in the user's cache folder."""
     from platformdirs import user_cache_path
 
     folder = os.environ.get("INKSWEEP_CACHE")
@@ -65,7 +65,7 @@ def place() -> Path:
 def _opened() -> Iterator[sqlite3.Connection | None]:
     """Open the file, or begin it; None if that cannot be done."""
     try:
-        path = place()
+        path = location()
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=1)
     except (OSError, RuntimeError, sqlite3.Error):  # a home that cannot be written, or none
@@ -85,7 +85,7 @@ def _opened() -> Iterator[sqlite3.Connection | None]:
 
 def _known(database: sqlite3.Connection, prints: dict[Path, str | None]) -> Iterator[tuple[Path, Run]]:
     """Yield the runs that are as they were when they were last read."""
-    wanted = {os.fsencode(folder): mark for folder, mark in prints.items() if mark is not None}
+    wanted = {os.fsencode(folder): text for folder, text in prints.items() if text is not None}
     if not wanted:
         return
     try:
@@ -107,7 +107,7 @@ def _remember(database: sqlite3.Connection, read: Iterable[Run], prints: dict[Pa
     try:
         with database:
             database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", rows)
-            # Nobody says when a folder is deleted: the oldest ones make room.
+            # A folder that was deleted is not noticed: the rows that were written first make room.
             database.execute("DELETE FROM runs WHERE rowid <= (SELECT max(rowid) FROM runs) - ?", (MOST_RUNS,))
     except sqlite3.Error:  # another one writes, or the disk is full
         return

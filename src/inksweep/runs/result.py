@@ -139,7 +139,7 @@ class Result:
     def content(self) -> dict[str, Any]:
         """Return what the file holds."""
         objectives = [{"name": each.name, "value": self.value_of(each)} for each in self.objectives]
-        facts = {name: getattr(self, name) for name in FACTS}
+        facts = {name: getattr(self, name) for name in KINDS}
         return {
             "schema_version": SCHEMA_VERSION,
             "status": self.status.value,
@@ -148,11 +148,7 @@ class Result:
             **({"objectives": objectives} if len(objectives) > 1 else {}),
             "metrics": self.metrics,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
-            **{
-                name: value
-                for name, value in facts.items()
-                if value is not None or (self.is_ours and FACTS[name]["always"])
-            },
+            **{name: value for name, value in facts.items() if value is not None or (self.is_ours and name in ALWAYS)},
             **self.rest,
         }
 
@@ -172,25 +168,26 @@ class Result:
         else:
             status = Status.FOREIGN
             reason = f"result.json is not of a kind known here (schema_version {version!r}, status {said!r})"
-        facts = {name: content.get(name) for name in FACTS}
+        facts = {name: content[name] for name, kind in KINDS.items() if isinstance(content.get(name), kind)}
         return cls(
             status,
             reason,
             _objectives(content),
             _numbers(content.get("metrics")),
             _numbers(content.get("seconds")),
-            **{name: value if isinstance(value, FACTS[name]["kind"]) else None for name, value in facts.items()},
-            rest={key: value for key, value in content.items() if key not in OUTSIDE_REST},
+            **facts,
+            rest={key: value for key, value in content.items() if key not in KNOWN},
         )
 
 
-# Those fields, each with its metadata.
-FACTS = {each.name: each.metadata for each in fields(Result) if each.metadata}
+# Those fields, with the JSON type of each; and those that a run of ours has in any case.
+KINDS: dict[str, type] = {each.name: each.metadata["kind"] for each in fields(Result) if each.metadata}
+ALWAYS = frozenset(each.name for each in fields(Result) if each.metadata and each.metadata["always"])
 # What `compare` shows as status, metrics and time of a run; all else is a fact.
 MEASURED = frozenset(
     ("schema_version", "status", "reason", "objective", "objectives", "metrics", "seconds", "parameters", "started")
 )
-OUTSIDE_REST = MEASURED.union(FACTS)
+KNOWN = MEASURED.union(KINDS)
 
 
 def read(path: Path) -> Result:

@@ -5,7 +5,6 @@ a wrong name or type is refused while the config is composed; `parse` turns a co
 whose `__post_init__` checks ranges and combinations before any data is read. Nothing heavy is imported here.
 """
 
-import json
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -18,6 +17,8 @@ from inksweep.digits.config.schema import DIRECTIONS, SCHEMAS, Config, objective
 from inksweep.errors import InputError, need, need_extra
 from inksweep.init import source
 from inksweep.paths import RunDir
+from inksweep.runs import result
+from inksweep.runs.result import Status
 
 
 def register() -> None:
@@ -64,10 +65,12 @@ def resumable(path: str) -> RunDir:
         raise InputError(f"trainer.resume={path}: no run directory (it has no .hydra/config.yaml)")
     if run.result.is_file():
         try:
-            status = json.loads(run.result.read_text(encoding="utf-8"))["status"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{run.result}: cannot be read ({error!r}); delete it to resume this run") from error
-        if status == "completed":
+            ended = result.read(run.result)
+        except InputError as error:
+            raise InputError(f"{error}; delete it to resume this run") from error
+        if ended.status is Status.FOREIGN:
+            raise InputError(f"{run.result}: cannot be used ({ended.reason}); delete it to resume this run")
+        if ended.status is Status.COMPLETED:
             raise InputError(f"trainer.resume={path}: this run is complete; nothing is left to do")
     return run
 

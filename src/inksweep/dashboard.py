@@ -36,6 +36,8 @@ def serve(folder: Path, port: int, storage: str | None = None) -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = reader.look(reader.find(folder, storage))
+    # A study does not give away its storage and number in public: without them the dashboard has nothing to show, and
+    # the address cannot lead to the study.
     try:
         server = make_server(HOST, port, guarded(wsgi(study._storage)), server_class=_Server, handler_class=_Quiet)
     except (OSError, OverflowError) as error:
@@ -68,7 +70,7 @@ def guarded(app: WsgiApp) -> WsgiApp:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers several requests at a time; none of them keeps it from ending."""
+    """Answers several requests at a time; Ctrl-C does not wait for them (`daemon_threads`)."""
 
     daemon_threads = True
 

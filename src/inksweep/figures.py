@@ -186,8 +186,8 @@ def confusion(counts: npt.NDArray[np.integer[Any]], classes: Sequence[str], titl
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
     shares = axes.secondary_yaxis("right")
-    found = [f"{counts[row, row] / total[row]:.1%}" if total[row] else "-" for row in range(size)]
-    shares.set_yticks(range(size), found, fontsize=8, color="0.35")
+    texts = [f"{counts[row, row] / total[row]:.1%}" if total[row] else "-" for row in range(size)]
+    shares.set_yticks(range(size), texts, fontsize=8, color="0.35")
     shares.set_ylabel("answered right, of the class", color="0.35")
     shares.tick_params(length=0)
     shares.spines[:].set_visible(False)
@@ -245,11 +245,11 @@ def reliability(
     below.set_ylim(0.7, below.get_ylim()[1] * 4)  # room for the legend
     below.legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
     ticks = list(PERCENT_TICKS)
-    places = [-np.log10(1 - tick / 100) for tick in ticks]
+    heights = [-np.log10(1 - tick / 100) for tick in ticks]
     names = [f"{tick:g}%" for tick in ticks]
-    below.set_xticks(places, names)
-    shown = [index for index, place in enumerate(places) if least <= place <= top - 0.2]
-    axes.set_yticks([places[index] for index in shown], [names[index] for index in shown])
+    below.set_xticks(heights, names)
+    shown = [index for index, height in enumerate(heights) if least <= height <= top - 0.2]
+    axes.set_yticks([heights[index] for index in shown], [names[index] for index in shown])
     axes.tick_params(labelbottom=True)
     return figure
 

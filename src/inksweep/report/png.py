@@ -65,7 +65,7 @@ def _name(figure: Figure, title: str) -> None:
     if not figure.legends:
         figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
         return
-    legend = figure.legends[0]  # has the place where a title would be
+    legend = figure.legends[0]  # it lies where a title would be
     legend.set_title(title)
     legend.get_title().set(fontsize=11, parse_math=False)
     legend.set_alignment("left")

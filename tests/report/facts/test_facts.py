@@ -3,19 +3,13 @@
 import json
 from pathlib import Path
 
-import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from inksweep.errors import InputError
 from inksweep.files import held
 from inksweep.report.facts import facts
-from inksweep.report.facts.branches import branches
-from inksweep.report.facts.quantity import quantity
-from inksweep.report.facts.target import Target
-from inksweep.report.facts.trials import best_so_far
-from inksweep.report.plots.importances import importances_of
 from inksweep.sweep.study import reader
 from inksweep.sweep.study.notes import COPIES, LOST, METRICS, OWNER, REPEATS, RETRIED
 from tests.report.sweeps import make, read
@@ -69,14 +63,6 @@ def test_a_search_that_ran_out_of_patience_says_so(tmp_path):
         "It ended because 2 trials in a row brought nothing better, with 3 of 5 trials done. The target, test accuracy "
         "above 98.00 %, is not reached: the best trial has 95.00 %."
     )
-
-
-@pytest.mark.parametrize(
-    "maximize, value, reached",
-    [(True, 0.99, True), (True, 0.98, False), (False, 0.97, True), (False, 0.98, False), (True, None, False)],
-)
-def test_a_target_is_to_be_passed_not_met(maximize, value, reached):
-    assert Target(quantity("test/accuracy"), 0.98, maximize).reached(value) is reached
 
 
 def test_two_processes_of_one_machine_do_not_share_a_slot(tmp_path):
@@ -202,52 +188,6 @@ def test_a_traceback_is_taken_from_the_trials_folder(tmp_path):
     made.folder(0, {"status": "failed", "error": {"type": "ValueError", "message": "no", "traceback": "File x\nno"}})
     (trial,) = read(tmp_path).trials
     assert (trial.state, trial.traceback) == ("lost", "File x\nno")
-
-
-def test_the_best_so_far_only_ever_gets_better(tmp_path):
-    made = make(tmp_path)
-    for value in (0.5, 0.4, 0.5, 0.7, 0.6):
-        made.trial(value)
-    found = read(tmp_path)
-    assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 3]
-    # By number, whichever ended first.
-    late = make(tmp_path / "late")
-    late.trial(0.5, end=30)
-    late.trial(0.4, end=10)
-    late.trial(0.6, end=20)
-    found = read(tmp_path / "late")
-    assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 2]
-    down = make(tmp_path / "down", ("minimize",))
-    for value in (0.5, 0.4, 0.4, 0.7, 0.3):
-        down.trial(value)
-    found = read(tmp_path / "down")
-    assert [trial.number for trial in best_so_far(found.trials, found.maximize[0])] == [0, 1, 4]
-
-
-def test_branches_are_trials_with_the_same_parameters_named_by_what_leads_into_them(tmp_path):
-    made = make(tmp_path)
-    model = {"model": CategoricalDistribution(["cnn", "mlp"])}
-    for depth in (0.1, 0.2):
-        made.trial(0.9, params={"model": "cnn", "depth": depth}, space={**model, "depth": FloatDistribution(0, 1)})
-    made.trial(0.8, params={"model": "mlp", "width": 0.3}, space={**model, "width": FloatDistribution(0, 1)})
-    first, second = branches(read(tmp_path).trials)
-    assert (first.name, len(first.trials), first.varied) == ("model = cnn", 2, ["depth"])
-    assert (second.name, len(second.trials), second.varied) == ("model = mlp", 1, [])
-
-
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_importances_are_those_of_optuna_for_the_direction_of_the_study(tmp_path, direction):
-    # Optuna's default looks at what makes the objective low, unless it is left to see to that itself.
-    made = make(tmp_path, (direction,))
-    for number in range(40):
-        x, y = number % 7 / 7, number % 11 / 11
-        made.trial(x * y + (x > 0.7), params={"x": x, "y": y}, space={**X, "y": FloatDistribution(0, 1)})
-    found = read(tmp_path)
-    right = optuna.importance.get_param_importances(found.study)
-    with pytest.warns(UserWarning, match="low"):
-        blind = optuna.importance.get_param_importances(found.study, target=lambda trial: trial.values[0])
-    assert importances_of(found, 0) == pytest.approx(right)
-    assert (direction == "minimize") is (right == pytest.approx(blind))
 
 
 def test_several_objectives_have_their_names_and_front(tmp_path):

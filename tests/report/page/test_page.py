@@ -21,8 +21,7 @@ pytest.importorskip("plotly")
 from inksweep.report import png
 from inksweep.report.facts import facts
 from inksweep.report.page import page
-from inksweep.report.plots import curves, drawing, history, importances, mistakes, parts, sections, slots
-from inksweep.sweep.study.notes import LOST
+from inksweep.report.plots import drawing, history, importances, parts, sections
 
 EVIL = "</script><script>alert(1)</script><b>&\"'"
 
@@ -267,28 +266,6 @@ def test_several_objectives_have_a_front_up_to_three_in_a_plot(tmp_path, directi
     assert sorted(on_front["x"]) == pytest.approx(sorted(trial.values[0] for trial in made.study.best_trials))
 
 
-def test_one_bad_trial_does_not_squash_the_rest_and_is_counted(tmp_path):
-    made = make(tmp_path)
-    made.trial(0.1)
-    for number in range(12):
-        made.trial(0.98 + number / 1000)
-    plot = history.history(read(tmp_path), 0)
-    low, high = plot.figure.layout.yaxis.range
-    assert 0.9 < low < 0.98 < 0.991 < high
-    assert "1 point lies below the axis" in plot.note
-
-
-def test_numbers_of_trials_stay_when_others_are_left_out(tmp_path):
-    made = make(tmp_path)
-    made.fail("no")
-    made.trial(None, TrialState.FAIL, **{LOST: True})
-    made.trial(0.5, params={"x": 0.25}, space={"x": FloatDistribution(0, 1)})
-    found = read(tmp_path)
-    study = drawing.shown_study(found, found.trials)
-    assert study.best_trial.number == 2
-    assert study.best_trial.params == {"x": 0.25}
-
-
 def test_several_sweeps_are_compared(tmp_path):
     first, second = usual(tmp_path / "a", name="first"), usual(tmp_path / "b", trials=20, name="second")
     text = page.render([read(first.root), read(second.root)], tmp_path)
@@ -339,55 +316,6 @@ def test_a_large_sweep_has_a_page_that_a_browser_can_hold(tmp_path):
     assert sorted(points) == pytest.approx(sorted(trial.value for trial in study.trials)[-drawing.MOST_POINTS :])
     for said in ("The best 100 of 600 trials.", "The best 500 of 600 trials.", "The best 300 of 600 trials."):
         assert said in reader.text
-
-
-@pytest.mark.parametrize("draw", [lambda found: history.history(found, 0), curves.curves, slots.slots])
-def test_in_a_plot_of_very_many_points_little_is_said_of_each(tmp_path, monkeypatch, draw):
-    made = usual(tmp_path)
-    found = read(tmp_path)
-    number = 0 if found.best.number else 1
-
-    def said(plot):
-        (trace,) = [trace for trace in plot.figure.data if trace.name == "complete"]
-        return next(text for text in trace.hovertext if f"<b>trial {number}</b>" in text)
-
-    usually = draw(found)
-    assert "lr = " in said(usually)
-    assert "in the table only" not in usually.note
-    monkeypatch.setattr(drawing, "MOST_TEXTS", made.numbers - 1)
-    crowded = draw(found)
-    assert "validation accuracy" in said(crowded)
-    assert "lr = " not in said(crowded)
-    assert "in the table only" in crowded.note
-
-
-def test_narrow_bars_are_not_covered_by_their_rims(tmp_path, monkeypatch):
-    found = read(usual(tmp_path).root)
-    assert slots.slots(found).figure.data[0].marker.line.width == 1
-    monkeypatch.setattr(slots, "MOST_LINES", 3)
-    assert slots.slots(found).figure.data[0].marker.line.width == 0
-
-
-def test_a_long_curve_keeps_its_ends(tmp_path):
-    made = make(tmp_path)
-    made.trial(0.5, reports=[step / 1000 for step in range(1000)])
-    plot = curves.curves(read(tmp_path))
-    (line,) = plot.figure.data
-    assert (len(line.x), line.x[0], line.x[-2]) == (drawing.MOST_IN_CURVE + 1, 1, 1000)
-    assert "at most 100 points" in plot.note
-
-
-def test_the_confusion_matrix_has_a_row_for_each_true_class(tmp_path):
-    made = make(tmp_path)
-    made.trial(0.9)
-    made.folder(0, {})
-    made.answers(0, [0, 1, 2, 2], [0, 2, 2, 2])
-    plot = mistakes.confusion(read(tmp_path))
-    (cells,) = plot.figure.data
-    assert plot.figure.layout.yaxis.title.text == "true class"
-    assert [list(row) for row in cells.text] == [["1", "", ""], ["", "", "1"], ["", "", "2"]]
-    assert cells.z[1][2] > cells.z[2][1] == 0
-    assert cells.hovertext[1][2] == "1 answered as 2: 1"
 
 
 def test_a_few_trials_do_not_say_what_mattered(tmp_path, monkeypatch):

@@ -39,13 +39,13 @@ def _name(group: Sequence[Trial], groups: Sequence[Sequence[Trial]]) -> str:
     if len(groups) == 1:
         return ""
     common = [name for name in group[0].params if all(name in trial.params for other in groups for trial in other)]
-    told = []
+    values_of_its_own = []
     for name in common:
         values = [{shown(trial.params[name]) for trial in other} for other in groups]
         # What leads into a branch is one value for all of its trials; and so it is for the others.
-        if all(len(found) == 1 for found in values) and len(set().union(*values)) > 1:
-            told.append(f"{name} = {shown(group[0].params[name])}")
-    return ", ".join(told) or "with " + ", ".join(group[0].params)
+        if all(len(different) == 1 for different in values) and len(set().union(*values)) > 1:
+            values_of_its_own.append(f"{name} = {shown(group[0].params[name])}")
+    return ", ".join(values_of_its_own) or "with " + ", ".join(group[0].params)
 
 
 def shown(value: Any) -> str:

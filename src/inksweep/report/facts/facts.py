@@ -61,9 +61,9 @@ class Facts:
     # What the curves are drawn over: `epoch` or `report`.
     curve_axis: str
     settings: dict[str, Any]
-    # What is no number in it where one belongs: `n_trials=many`.
+    # Settings that should be numbers and are not: `n_trials=many`.
     unreadable: list[str]
-    # In memory or not: only for what draws.
+    # For plots that Optuna draws.
     study: Study = field(repr=False)
 
     @property
@@ -141,7 +141,7 @@ def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
     summary = reader.summary(folder)
     status = _status(sweep, sweeper.get("storage") is not None, summary, trials)
     # A final stage has as many trainings as it takes, not what the search was given.
-    found = _winner(sweep, study.study_name, best, trials, settings)
+    won = _winner(sweep, study.study_name, best, trials, settings)
     n_trials = numbers.get("n_trials") if not is_final else sum(trial.counts for trial in trials)
     return Facts(
         folder=folder.resolve(),
@@ -155,7 +155,7 @@ def collect(folder: Path, study: Study, settings: dict[str, Any]) -> Facts:
         trials=trials,
         best=None if best is None else trials[best.number],
         front=_front(study, best, trials),
-        winner=_of_final_stage(sweep, found) if is_final and found is not None else found,
+        winner=_of_final_stage(sweep, won) if is_final and won is not None else won,
         timeline=timeline([_stretch(trial, now) for trial in trials if _took_a_slot(trial)]),
         curve_axis=curve_axis,
         settings=settings,
@@ -205,7 +205,8 @@ def _sentence(facts: Facts) -> str:
             f"It is running: {of} trials are done, {now} {'runs' if now == 1 else 'run'} now. {_missed(facts)}".strip()
         )
     if facts.status == KILLED:
-        return f"Its process ended without a word: {of} trials are done. The same command goes on where it was."
+        why = "Its process was killed, or its machine went down"
+        return f"{why}: {of} trials are done. The same command goes on where it was."
     reason = Reason.stored_as(facts.stop_reason)
     if reason is None:
         return f"It ended ({facts.stop_reason})."
@@ -237,8 +238,8 @@ def _missed(facts: Facts) -> str:
 def _best(study: Study, trials: Sequence[Trial]) -> FrozenTrial | None:
     """Return the best trial by the first objective, of those that it says something of; None if there is none."""
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    known = (trial for trial in complete if counts(trial) and trials[trial.number].state == "complete")
-    return min(known, key=order(study), default=None)
+    judged = (trial for trial in complete if counts(trial) and trials[trial.number].state == "complete")
+    return min(judged, key=order(study), default=None)
 
 
 def _front(study: Study, best: FrozenTrial | None, trials: Sequence[Trial]) -> list[Trial]:
@@ -249,10 +250,10 @@ def _front(study: Study, best: FrozenTrial | None, trials: Sequence[Trial]) -> l
 
 def _of_final_stage(sweep: SweepDir, best: Winner) -> Winner:
     """Say of the best training of a final stage that it is not what the sweep was for."""
-    place = shlex.quote(shown(sweep.root.parent))
+    folder = shlex.quote(shown(sweep.root.parent))
     remark = (
         "These are the trainings of the final stage of a sweep. What the sweep made of them, and how, is in its own "
-        f"report (inksweep report {place}); here is the best of them by itself."
+        f"report (inksweep report {folder}); here is the best of them by itself."
     )
     return replace(best, remark=remark)
 

@@ -26,7 +26,7 @@ class Quantity:
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
     def text(self, value: float | None) -> str:
-        """Return a value as one reads it, with its unit."""
+        """Return a value as text, with its unit."""
         if value is None or not math.isfinite(value):
             return "-"
         number, space = value * self.scale, " " if self.unit else ""
@@ -41,18 +41,18 @@ class Quantity:
 def quantity(name: str, values: Iterable[float] = ()) -> Quantity:
     """Return how the metric `name` is written; `values` are some of it, to see whether it is a fraction."""
     split, _, kind = name.rpartition("/")
-    place = SPLITS.get(split, split)
+    of = SPLITS.get(split, split)
     if kind == "accuracy" and all(0 <= value <= 1 for value in values):
-        return Quantity(name, f"{place} accuracy".strip(), "%", 100.0)
+        return Quantity(name, f"{of} accuracy".strip(), "%", 100.0)
     if name in NATS:
-        return Quantity(name, f"{place} loss", "nats")
+        return Quantity(name, f"{of} loss", "nats")
     if split == "seconds" or name == "seconds":
         return Quantity(name, f"time, {kind}" if split else "time", "s")
     return Quantity(name, name)
 
 
 def duration(seconds: float) -> str:
-    """Return a time as one says it: `0.42 s`, `12.3 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    """Return a time as text: `0.42 s`, `12.3 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     if seconds < 1:
         return f"{seconds:.2g} s"
     if seconds < 59.95:

@@ -1,4 +1,4 @@
-"""The trials of a sweep as the page shows them: what the study notes, and what lies in their folders."""
+"""The trials of a sweep, as plain data: what the study notes of each, and what lies in its folder."""
 
 import math
 from collections.abc import Sequence
@@ -113,7 +113,7 @@ def curve_over_epochs(folder: Path, name: str) -> list[tuple[float, float]]:
 
 
 def curve_over_reports(trial: FrozenTrial) -> list[tuple[float, float]]:
-    """Return (number of the report, objective) of what a trial told the study."""
+    """Return (number of the report, objective) of what a trial reported."""
     steps = sorted(trial.intermediate_values.items())
     return [(float(step), value) for step, value in steps if math.isfinite(value)]
 
@@ -193,9 +193,9 @@ def _traceback(run: RunDir) -> str:
 
 
 def mend_ends(trials: list[Trial], sweep: SweepDir) -> list[Trial]:
-    """Give a trial whose process died the end that can be known: it was told only by the next start, hours later.
+    """Correct the end of trials whose process died: the study has the time of the next start, perhaps hours later.
 
-    That is the last time it wrote to its folder; else the last that is known of the process that ran it.
+    It becomes the last time that the trial wrote to its folder, else the last event of the process that ran it.
     """
     died = {t.number for t in trials if t.state == "lost" and t.reason.startswith("its process died")}
     seen: dict[str | None, datetime] = {}

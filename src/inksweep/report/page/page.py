@@ -30,8 +30,8 @@ def write(path: Path, many: Sequence[Facts], reload_s: float | None = None) -> N
         reload_s: the page loads itself again after so many seconds; None: never.
     """
     text = render(many, path.absolute().parent, reload_s)
-    with replacing(path, "wb", durable=False) as file:  # it can be made again
-        file.write(text.encode("utf-8", errors="backslashreplace"))  # a folder's name may be no text
+    with replacing(path, "wb", durable=False) as file:  # not worth an fsync: it can be written again
+        file.write(text.encode("utf-8", errors="backslashreplace"))  # a folder's name may hold bytes that are no UTF-8
 
 
 def render(many: Sequence[Facts], folder: Path, reload_s: float | None = None) -> str:
@@ -84,7 +84,7 @@ def embedded(figure: Any) -> Markup:
 
 
 def _label(plot: Plot) -> str:
-    """Return what those who cannot see a plot are told of it."""
+    """Return the description of a plot for screen readers."""
     return f"Plot: {plot.title or plot.key.strip('0123456789')}. {plot.note}".strip()
 
 
@@ -118,8 +118,8 @@ def _times(facts: Facts) -> str:
 
 
 def _unreadable(facts: Facts) -> str:
-    said = ", ".join(facts.unreadable)
-    return f" Taken as unknown, as sweep.yaml says nothing that can be read: {said}." if said else ""
+    settings = ", ".join(facts.unreadable)
+    return f" Taken as unknown, as sweep.yaml says nothing that can be read: {settings}." if settings else ""
 
 
 def _tile(name: str, value: str, more: str = "") -> dict[str, str]:

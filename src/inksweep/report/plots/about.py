@@ -17,9 +17,10 @@ def section(facts: Facts) -> Section:
 
 
 def _versions(facts: Facts) -> Table:
-    known = facts.winner.facts if facts.winner is not None else {}
+    result = facts.winner.facts if facts.winner is not None else {}
     pairs = [("folder", str(facts.folder)), ("sampler", facts.sampler), ("pruner", facts.pruner)]
-    pairs += [(str(name), str(number)) for name, number in (known.get("versions") or {}).items()]
-    pairs += [(name, str(known[name])) for name in ("device", "threads", "seed", "git") if known.get(name) is not None]
+    pairs += [(str(name), str(number)) for name, number in (result.get("versions") or {}).items()]
+    named = {name: result.get(name) for name in ("device", "threads", "seed", "git")}
+    pairs += [(name, str(value)) for name, value in named.items() if value is not None]
     hosts = sorted({trial.host for trial in facts.trials if trial.host})
     return listing("versions and machine", [*pairs, ("machines", ", ".join(hosts) or "not recorded")])

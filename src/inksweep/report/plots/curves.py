@@ -88,11 +88,11 @@ def _lines(facts: Facts, trials: Sequence[Trial], points: int) -> dict[str, Any]
     y: list[float | None] = []
     text: list[str] = []
     for trial in trials:
-        said = hover(facts, trial, points)
+        about = hover(facts, trial, points)
         for at, value in _thinned(trial.curve):
             x.append(at)
             y.append(value * scale)
-            text.append(f"{facts.curve_axis} {at:.4g}: {facts.objectives[0].text(value)}<br>{said}")
+            text.append(f"{facts.curve_axis} {at:.4g}: {facts.objectives[0].text(value)}<br>{about}")
         x.append(None)
         y.append(None)
         text.append("")

@@ -1,4 +1,4 @@
-"""What all plots share: their look, what is said under the mouse, and a study as it is to be shown."""
+"""What all plots share: their look, the text under the mouse, and a study with the values as they are shown."""
 
 import html
 import math
@@ -24,7 +24,7 @@ from inksweep.report.plots.parts import Plot
 MOST_LINES = 300
 MOST_POINTS = 500
 MOST_IN_CONTOUR = 100
-# Of more points in a plot, only number, state and objectives are said under the mouse.
+# Of more points in a plot, only number, state and objectives stand under the mouse.
 MOST_TEXTS = 2000
 # Of a curve with more points, some are left out.
 MOST_IN_CURVE = 100
@@ -45,12 +45,12 @@ def best_of(facts: Facts, trials: Iterable[Trial], most: int) -> list[Trial]:
 
 
 def left_out(most: int, trials: Sequence[Trial]) -> str:
-    """Return what is to be said where only the best of `trials` are drawn."""
+    """Return the note for a plot that draws only the best `most` of `trials`."""
     return f"The best {most:,} of {len(trials):,} trials. " if len(trials) > most else ""
 
 
 def hover(facts: Facts, trial: Trial, texts: int = 0) -> str:
-    """Return what is said of a trial under the mouse; in short in a plot with very many `texts`."""
+    """Return the text under the mouse for a trial; a short one in a plot with very many `texts`."""
     lines = [f"<b>trial {trial.number}</b>, {trial.state}"]
     lines += [f"{q.label} {q.text(value)}" for q, value in zip(facts.objectives, trial.values, strict=False)]
     if texts > MOST_TEXTS:
@@ -64,7 +64,7 @@ def hover(facts: Facts, trial: Trial, texts: int = 0) -> str:
 
 
 def said_in_short(texts: int) -> str:
-    """Return what is to be said where the texts under the mouse are short."""
+    """Return the note for a plot whose texts under the mouse are short."""
     return "The settings of so many trials stand in the table only. " if texts > MOST_TEXTS else ""
 
 
@@ -106,7 +106,7 @@ def shown_study(facts: Facts, trials: Iterable[Trial]) -> Study:
 def _shown(kind: BaseDistribution) -> BaseDistribution:
     if not isinstance(kind, CategoricalDistribution):
         return kind
-    # Numbers stay numbers for the eye: plotly would sort and space them as on an axis.
+    # As text: choices that are numbers would be placed as on an axis of numbers.
     return CategoricalDistribution(list(dict.fromkeys(escape(str(choice)) for choice in kind.choices)))
 
 
@@ -164,7 +164,7 @@ def _values(figure: go.Figure, mode: str = "") -> Iterator[float]:
 
 
 def limit_axis(figure: go.Figure, maximize: bool) -> str:
-    """Let the axis show where good trials differ, if bad ones would squash them; return what is to be said of it."""
+    """Let the axis show where good trials differ, if bad ones would squash them; return the note on it."""
     ends = span(list(_values(figure)), maximize)
     if ends is None:
         return ""

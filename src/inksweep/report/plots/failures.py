@@ -8,8 +8,8 @@ from inksweep.report.plots.trials import settings_of
 
 def section(facts: Facts) -> Section:
     """Return the section on failures."""
-    found = _table(facts) or instead("None: no trial failed, diverged, was lost or repeated.")
-    return Section("failures", "Failures and lost trials", [found], listed_as="Failures")
+    table = _table(facts) or instead("None: no trial failed, diverged, was lost or repeated.")
+    return Section("failures", "Failures and lost trials", [table], listed_as="Failures")
 
 
 def _table(facts: Facts) -> Table | None:

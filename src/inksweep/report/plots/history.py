@@ -61,14 +61,20 @@ def history(facts: Facts, index: int) -> Plot:
     last = max((trial.number for trial in facts.trials), default=0)
     margin = 0.5 + last / 100  # no mark is cut in half by the rim
     figure.update_xaxes(tickformat="d", range=[-margin, last + margin], dtick=1 if last <= 10 else None)
-    note = f"One point a trial; {'higher' if maximize else 'lower'} is better. The line is the best up to each number. "
+    # On the front, one may be far from the best of a single objective.
+    cut = limit_axis(figure, maximize) if len(facts.objectives) == 1 else ""
+    return Plot(key, title, (_note(facts, index) + cut + said_in_short(len(facts.trials))).strip(), figure)
+
+
+def _note(facts: Facts, index: int) -> str:
+    note = f"One point a trial; {'higher' if facts.maximize[index] else 'lower'} is better. "
+    if len(facts.objectives) == 1:
+        note += "The line is the best up to each number. "
     if index == 0 and any(trial.state in ("pruned", "stopped") for trial in facts.trials):
         note += "Trials that were ended early stand where they last reported. "
     if unjudged := sum(trial.state == "all-data" for trial in facts.trials):
         note += f"Not drawn: {unjudged} trained on all data, the validation pictures too. "
-    # On the front, one may be far from the best of a single objective.
-    cut = limit_axis(figure, maximize) if len(facts.objectives) == 1 else ""
-    return Plot(key, title, (note + cut + said_in_short(len(facts.trials))).strip(), figure)
+    return note
 
 
 def _add_unfinished(figure: go.Figure, facts: Facts, state: str) -> None:
@@ -113,11 +119,11 @@ def _add_target(figure: go.Figure, facts: Facts, complete: Sequence[Trial]) -> N
         return
     if target.quantity.name != objective.name:
         steps = best_so_far(complete, facts.maximize[0])
-        known = [(trial, value) for trial in steps if (value := measured(trial, target.quantity.name)) is not None]
-        if target.quantity.unit != objective.unit or not known:
-            return  # it has no place on this axis
+        points = [(trial, value) for trial in steps if (value := measured(trial, target.quantity.name)) is not None]
+        if target.quantity.unit != objective.unit or not points:
+            return  # another unit than that of the axis, or no value
         last = max(trial.number for trial in facts.trials)
-        xs, ys = [trial.number for trial, _ in known], [value * target.quantity.scale for _, value in known]
+        xs, ys = [trial.number for trial, _ in points], [value * target.quantity.scale for _, value in points]
         figure.add_scatter(
             x=[*xs, last],
             y=[*ys, ys[-1]],

@@ -14,7 +14,7 @@ from inksweep.report.plots.drawing import guarded, shown_study, style, too_few
 from inksweep.report.plots.looks import LOOKS
 from inksweep.report.plots.parts import Plot, Plots, Section
 
-# With fewer complete trials, importances say more of chance than of the parameters.
+# With fewer complete trials, importances are mostly chance.
 LEAST_TO_WEIGH = 20
 
 
@@ -59,7 +59,7 @@ def importances_worth_showing(facts: Facts, index: int) -> dict[str, float]:
 
 
 def importances_of(facts: Facts, index: int, trials: Sequence[Trial] | None = None) -> dict[str, float]:
-    """Return the importance of each parameter for objective `index`; nothing if that cannot be said."""
+    """Return the importance of each parameter for objective `index`; nothing if the trials do not allow it."""
     chosen = [trial for trial in (facts.trials if trials is None else trials) if trial.state == "complete"]
     if len(chosen) < 4 or len({trial.values[index] for trial in chosen}) < 2:
         return {}
@@ -79,7 +79,7 @@ def _lower_is_better(facts: Facts, index: int) -> Callable[[FrozenTrial], float]
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Keep to itself that a target is taken to be better if it is lower: it is."""
+    """Silence the warning that PED-ANOVA takes a lower target to be better: `_lower_is_better` sees to that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield

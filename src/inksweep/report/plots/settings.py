@@ -29,18 +29,18 @@ MOST_IMPORTANT = 3
 def section(facts: Facts) -> Section:
     """Return the section: all trials by the parameters that all have, then branch by branch."""
     complete = [trial for trial in facts.trials if trial.state == "complete"]
-    found = branches(complete)
-    if not varied(complete) and not any(branch.varied for branch in found):
+    every = branches(complete)
+    if not varied(complete) and not any(branch.varied for branch in every):
         why = too_few(facts, "compare settings", 2) if len(complete) < 2 else "No parameter took more than one value."
         return Section(KEY, TITLE, [Plots([Plot(KEY, "", "", why_not=why)])])
     objective = "" if len(facts.objectives) == 1 else f" {facts.objectives[0].label}"
     note = f"Each line is a complete trial. Brighter is better{objective}."
-    if len(found) == 1:
-        return Section(KEY, TITLE, [Text([note]), *_of_branch(facts, found[0], KEY)])
-    note += f" The space has {len(found)} branches: first what all of them share, then each by itself."
+    if len(every) == 1:
+        return Section(KEY, TITLE, [Text([note]), *_of_branch(facts, every[0], KEY)])
+    note += f" The space has {len(every)} branches: first what all of them share, then each by itself."
     everything = Branch("", complete, varied(complete))
     parts: list[Part] = [Text([note]), *_of_branch(facts, everything, KEY)]
-    for number, branch in enumerate(found):
+    for number, branch in enumerate(every):
         parts.append(Folded(_title(facts, branch), _of_branch(facts, branch, f"branch{number}")))
     return Section(KEY, TITLE, parts)
 
@@ -87,8 +87,8 @@ def _of_branch(facts: Facts, branch: Branch, key: str) -> list[Part]:
 
 def _slices(facts: Facts, branch: Branch, names: Sequence[str], key: str) -> list[Plot]:
     study = shown_study(facts, best_of(facts, branch.trials, MOST_POINTS))
-    places = {f"{key}-slice{number}": name for number, name in enumerate(names)}
-    return [guarded(place, slice_of, facts, study, name, place) for place, name in places.items()]
+    keys = {f"{key}-slice{number}": name for number, name in enumerate(names)}
+    return [guarded(own, slice_of, facts, study, name, own) for own, name in keys.items()]
 
 
 def _contours(facts: Facts, branch: Branch, names: Sequence[str], key: str) -> list[Plot]:
@@ -96,8 +96,8 @@ def _contours(facts: Facts, branch: Branch, names: Sequence[str], key: str) -> l
     surfaces = [name for name in names if len({shown(trial.params[name]) for trial in trials}) > 2]
     pairs = list(combinations(surfaces[:MOST_IMPORTANT], 2))
     study = shown_study(facts, trials if pairs else [])
-    places = {f"{key}-contour{number}": pair for number, pair in enumerate(pairs)}
-    return [guarded(place, contour, facts, trials, study, pair, place) for place, pair in places.items()]
+    keys = {f"{key}-contour{number}": pair for number, pair in enumerate(pairs)}
+    return [guarded(own, contour, facts, trials, study, pair, own) for own, pair in keys.items()]
 
 
 def _too_few_of(branch: Branch) -> str:

@@ -50,7 +50,7 @@ def slots(facts: Facts) -> Plot:
 def _bars(facts: Facts, state: str, bars: Sequence[Bar], names: Mapping[str, str], per: float) -> dict[str, Any]:
     """Return the bars of the trials in one state."""
     look, many = LOOKS[state], len(facts.timeline.bars)
-    rim = {"color": "white", "width": 1 if many <= MOST_LINES else 0}  # it would cover bars that are narrower
+    rim = {"color": "white", "width": 1 if many <= MOST_LINES else 0}  # a rim would cover bars that are narrower
     pattern = {"shape": look.pattern, "bgcolor": look.colour, "fgcolor": "white", "size": 8, "solidity": 0.2}
     return {
         "orientation": "h",
@@ -77,9 +77,9 @@ def _about_slots(facts: Facts) -> str:
     ends = zip(line.periods, line.periods[1:], strict=False)
     pauses = [duration((after.begin - before.end).total_seconds()) for before, after in ends]
     if pauses:
-        said = ", ".join(pauses) if len(pauses) <= 5 else f"{len(pauses)} of them"
+        times = ", ".join(pauses) if len(pauses) <= 5 else f"{len(pauses)} of them"
         note += (
-            f"Pauses between two starts of the sweep ({said}) are cut out at the dashed lines and are not idle time. "
+            f"Pauses between two starts of the sweep ({times}) are cut out at the dashed lines and are not idle time. "
         )
     if any(not trial.end_is_known for trial in facts.trials):
         note += "A lost trial ends at its last sign of life. "
@@ -89,8 +89,8 @@ def _about_slots(facts: Facts) -> str:
 def _when(facts: Facts, trial: Trial, texts: int) -> str:
     assert trial.started is not None
     end = f"{trial.ended:%H:%M:%S}" if trial.ended else "now"
-    known = "" if trial.end_is_known else " (last sign of life)"
-    return f"{trial.started:%Y-%m-%d %H:%M:%S} to {end}{known}<br>{hover(facts, trial, texts)}"
+    doubt = "" if trial.end_is_known else " (last sign of life)"
+    return f"{trial.started:%Y-%m-%d %H:%M:%S} to {end}{doubt}<br>{hover(facts, trial, texts)}"
 
 
 def time_unit(seconds: float) -> tuple[float, str]:

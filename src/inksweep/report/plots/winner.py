@@ -86,16 +86,16 @@ def _measured(facts: Facts, winner: Winner) -> list[tuple[str, str]]:
     if winner.final is None:
         values = zip(facts.objectives, winner.trial.values, strict=True)
         # As result.json names them; the study's own numbers come first.
-        known = {q.name: value for q, value in values} | winner.trial.metrics
+        values_by_name = {q.name: value for q, value in values} | winner.trial.metrics
         others = ("parameters", *SECONDS)
     else:
-        known, others = {}, tuple(n for n in winner.measured if not n.startswith("seconds/") or n in SECONDS)
+        values_by_name, others = {}, tuple(n for n in winner.measured if not n.startswith("seconds/") or n in SECONDS)
     for name in others:
         if name in winner.measured:
-            known.setdefault(name, winner.measured[name])
+            values_by_name.setdefault(name, winner.measured[name])
     objectives = {q.name: q for q in facts.objectives}
     listed = []
-    for name, value in known.items():
+    for name, value in values_by_name.items():
         q = objectives.get(name) or quantity(name, [value])
         listed.append((q.label, q.text(value)))
         if name == ACCURACY and winner.final is not None:
@@ -106,13 +106,13 @@ def _measured(facts: Facts, winner: Winner) -> list[tuple[str, str]]:
 
 
 def _intervals(final: Final, accuracy: Quantity) -> list[tuple[str, str]]:
-    """Return what only the card knows of the test accuracy."""
-    found = []
+    """Return what stands only in the card: the interval of the test accuracy, and that on corrected labels."""
+    listed = []
     if final.test_interval is not None:
-        found.append(("its 95 % interval", _range(accuracy.text, final.test_interval)))
+        listed.append(("its 95 % interval", _range(accuracy.text, final.test_interval)))
     if final.corrected is not None:
-        found.append(("on corrected labels", accuracy.text(final.corrected)))
-    return found
+        listed.append(("on corrected labels", accuracy.text(final.corrected)))
+    return listed
 
 
 def _of_search(facts: Facts, trial: Trial) -> str:
@@ -132,34 +132,36 @@ def _of_final(facts: Facts, final: Final) -> str:
     """Return in words how the winner came about."""
     selection, objective = final.selection, facts.objectives[0]
     candidates = selection.candidates
-    said = []
+    sentences = []
     if candidates:
         many, seeds = len(candidates), max(len(one.runs) + one.lost for one in candidates)
         again = f"trained again on {seeds} new seed{'s' * (seeds > 1)}"
         if many > 1:
             again = f"the best of {many}, each {again}, by mean {objective.label}"
-        said.append(f"The configuration of trial {selection.trial}, {again}.")
+        sentences.append(f"The configuration of trial {selection.trial}, {again}.")
     elif selection.full_data:
-        said.append(f"The configuration of trial {selection.trial}, the best of the search.")
+        sentences.append(f"The configuration of trial {selection.trial}, the best of the search.")
     if selection.full_data:
         others = ", ".join(f"{name}={shown(value)}" for name, value in selection.retrained_with.items())
         data = "all of the train files" + (f" ({others})" if others else "")
-        said.append(
+        sentences.append(
             f"The model was then trained on {data}, the validation pictures too: on those it measures nothing, so no "
             "number of theirs stands here."
         )
     if selection.members:
-        said.append(f"It is an ensemble of {len(selection.members)} models: {', '.join(selection.members)}.")
+        sentences.append(f"It is an ensemble of {len(selection.members)} models: {', '.join(selection.members)}.")
     elif selection.model.seed is not None:
         why = "" if selection.full_data or len(candidates) == 0 else ", the best of its seeds by the objective"
-        said.append(f"The weights are those of seed {selection.model.seed}{why}.")
+        sentences.append(f"The weights are those of seed {selection.model.seed}{why}.")
     if not final.is_measured:
-        said.append("Its card is not written yet: these numbers and answers are those of the first of its models.")
-    said.append("The test split ranked nothing.")
+        sentences.append("Its card is not written yet: these numbers and answers are those of the first of its models.")
+    sentences.append("The test split ranked nothing.")
     if facts.best is not None:
         value = objective.text(facts.best.values[0])
-        said.append(f"The best trial of the search, ★ in the plots below, is trial {facts.best.number} with {value}.")
-    return " ".join(said)
+        sentences.append(
+            f"The best trial of the search, ★ in the plots below, is trial {facts.best.number} with {value}."
+        )
+    return " ".join(sentences)
 
 
 def _finals(facts: Facts, final: Final) -> Headed:

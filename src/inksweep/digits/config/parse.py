@@ -1,8 +1,8 @@
-"""The typed schema of every config group, and the checks at the door.
+"""From conf/ to checked dataclasses: the schemas are given to Hydra, and what it composed is checked.
 
-`conf/` holds values, this file holds their types, meanings and limits. `register` hands the schemas to Hydra so that
-a wrong name or type is refused while the config is composed; `parse` turns a composed config into these dataclasses,
-whose `__post_init__` checks ranges and combinations before any data is read. Nothing heavy is imported here.
+`conf/` holds values, the files beside this one their types, meanings and limits. `register` hands the schemas to Hydra
+so that a wrong name or type is refused while the config is composed; `parse` turns a composed config into these
+dataclasses, whose `__post_init__` checks ranges and combinations before any data is read. Nothing heavy is imported.
 """
 
 from collections.abc import Mapping

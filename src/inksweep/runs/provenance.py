@@ -1,4 +1,4 @@
-"""What a run leaves in its directory besides weights: `metrics.csv` and `result.json`."""
+"""Where a run comes from: the commit of the code, and the versions of what its result depends on."""
 
 import functools
 import importlib.metadata

@@ -11,7 +11,7 @@ from inksweep.errors import InputError
 
 # Settings that change nothing a run learns: where its files come from, and what is written besides.
 SILENT = re.compile(r"(data\.(root|npm|checksums)|trainer\.(resume|keep_checkpoint)|figures|tracker)(\..+)?")
-# The values of a config. More are no config but YAML's aliases in each other: thirty of them are a billion.
+# The most values that a config may hold: a few aliases in YAML, each naming the one before twice, are a billion.
 MOST_VALUES = 100_000
 
 

@@ -29,9 +29,9 @@ class Training:
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> "Training | None":
-        """Return which one a trial of the final stage is; None if its process died before it was told."""
-        told: dict[str, Any] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        return cls(told["trial"], told["seed"], bool(told["full"])) if "full" in told else None
+        """Return which one a trial of the final stage is; None if its process died before it was given its values."""
+        values: dict[str, Any] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        return cls(values["trial"], values["seed"], bool(values["full"])) if "full" in values else None
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -50,7 +50,7 @@ class Configurations:
         space: what was searched.
         config: what Hydra composed for the sweep.
         seed_key: the key of a training's seed.
-        unrelated: keys of the config that change no result: they are what this start says, not what the trial was told.
+        unrelated: keys of the config that change no result: they have the values of this start, not those of the trial.
 
     Raises:
         InputError: there is no such key, or its value is no seed to count on from.
@@ -81,18 +81,18 @@ class Configurations:
             self._checked(OmegaConf.select(config, seed_key))
 
     def overrides(self, trial: FrozenTrial) -> list[str]:
-        """Return what the job of `trial` was told."""
+        """Return the overrides of the job of `trial`."""
         path = self.sweep.trial(trial.number).overrides
         if path.is_file():
-            told: Any = OmegaConf.to_container(OmegaConf.load(path))
+            given: Any = OmegaConf.to_container(OmegaConf.load(path))
             typed = {bare(word) for word in self._typed}
-            return [*(str(word) for word in told if bare(str(word)) not in typed), *self._typed]
+            return [*(str(word) for word in given if bare(str(word)) not in typed), *self._typed]
         again: Any = FixedTrial(trial.params)  # it ran on another machine
         return self.space.overrides(again)
 
     def seed(self, trial: FrozenTrial) -> int:
         """Return the seed that the search trained `trial` with."""
-        return self._checked(self._told(trial, self.seed_key))
+        return self._checked(self._value(trial, self.seed_key))
 
     def job(self, trial: FrozenTrial, training: Training) -> list[str]:
         """Return the overrides of a training."""
@@ -102,11 +102,11 @@ class Configurations:
         """Return, of `LENGTH`, what the search trained `trial` with where that was something else."""
         path = self.sweep.trial(trial.number).config
         composed: Any = OmegaConf.load(path) if path.is_file() else None  # it may have run on another machine
-        found = {key: self._told(trial, key) if composed is None else value_of(composed, key) for key in LENGTH}
+        found = {key: self._value(trial, key) if composed is None else value_of(composed, key) for key in LENGTH}
         # A key that is not there has no other value.
         return {key: value for key, value in found.items() if value is not None and value != LENGTH[key]}
 
-    def _told(self, trial: FrozenTrial, key: str) -> Any:
+    def _value(self, trial: FrozenTrial, key: str) -> Any:
         """Return the value that `trial` had of a key that no group but that of the config itself sets."""
         for override in self.overrides(trial):
             if not is_delete(override) and bare(override) == key:

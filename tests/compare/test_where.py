@@ -129,7 +129,7 @@ def test_a_condition_knows_its_keys() -> None:
         ("(model=cnn", "at its end"),
         ("model=cnn)", "from ')' on"),
         ("model.hidden=[1,2", "at its end"),
-        ("model~cnn", "from '"),  # at the whole or at '~cnn', by version of pyparsing
+        ("model~cnn", "from 'model~cnn' on"),
         ("=3", "from '=3' on"),
     ],
 )

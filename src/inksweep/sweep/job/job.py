@@ -1,4 +1,14 @@
-"""A job as a slot is given it, and what comes back."""
+"""BOTH SIDES. A job as a slot is given it, what comes back, and what goes over the pipe of a worker.
+
+The sweep (slots/pool.py) and a worker (worker.py) talk in pickled tuples. In this order:
+
+    worker -> sweep   (HELLO,)                         it has started
+    sweep -> worker   what a Hydra launcher's `setup` is given, and the state of Hydra's singletons
+    worker -> sweep   (READY,), or (BROKEN, traceback) and it ends
+    then for each job
+    sweep -> worker   (number, overrides, folder of the trial)
+    worker -> sweep   (DONE, value, error, bytes of memory in use)
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +16,9 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 
 from inksweep.errors import InputError, explain
+
+# First word of a message from a worker.
+HELLO, READY, DONE, BROKEN = "hello", "ready", "done", "broken"
 
 
 @dataclass(frozen=True)

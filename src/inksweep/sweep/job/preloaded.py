@@ -1,4 +1,4 @@
-"""The last module that is preloaded before workers are forked: from here on their memory is to stay shared."""
+"""TRIAL SIDE. The last module that is preloaded before workers are forked: their memory is to stay shared from here."""
 
 import atexit
 import gc

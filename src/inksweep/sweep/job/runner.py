@@ -1,4 +1,4 @@
-"""Jobs of a long-lived process, run one after the other as Hydra's basic launcher does, at a fraction of its cost.
+"""TRIAL SIDE. Jobs of a long-lived process, one after the other as Hydra's basic launcher runs them, for less.
 
 What the jobs of a sweep have in common is worked out once: Hydra composes a config for each set of chosen options, it
 is kept, and a job then only gets its own values. So config files, and the variables that `hydra.job.env_copy` names,
@@ -80,7 +80,8 @@ class JobRunner:
         options = tuple(str(override.input_line) for override in overrides if self._selects_option(override))
         values = [override for override in overrides if not self._selects_option(override)]
         job: DictConfig = pickle.loads(self._common(Path.cwd(), options))
-        # Hydra, too, sets values one by one once all files are merged.
+        # As Hydra does once all files are merged, by the same private function: there is no public one. Without it
+        # every job is composed by `_compose_by_hydra`, which is right too, and slower.
         self.hydra_context.config_loader._apply_overrides_to_config(values, job)  # type: ignore[attr-defined]
         job.hydra.overrides.task = [override.input_line for override in overrides]
         OmegaConf.copy_cache(from_config=self.config, to_config=job)
@@ -114,7 +115,11 @@ def _is_special(override: Override) -> bool:
 class QuickCopy(DictConfig):
     """A config that is deep-copied several times as fast as others: Hydra copies that of a job four times.
 
-    Whoever pickles one gets a plain config.
+    It saves 10 to 17 ms of CPU time a job (medians of 40 jobs with and without, alternating: 20 instead of 31 ms with
+    an app of one key, 34 instead of 47 ms with the settings of train.py). Pickled, it is a plain config.
+
+    The parent of a node is a private matter of OmegaConf; a copy that took the parent along would copy all of it, and
+    without these names a config could only be copied as OmegaConf does.
     """
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DictConfig:

@@ -1,4 +1,4 @@
-"""A trial as a job: the task that its launcher calls, and what it leaves in its run directory."""
+"""TRIAL SIDE. A trial as a job: the task that its launcher calls, and what it leaves in its run directory."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The sweep as a job sees it, wherever it runs: reports go to the storage, decisions come from there."""
+"""TRIAL SIDE. The sweep as a job sees it, wherever that runs: reports go to the storage, decisions come from there."""
 
 import functools
 import math
@@ -58,6 +58,8 @@ class StudyWatcher:
 
     @property
     def _storage(self) -> BaseStorage:
+        # Optuna has no public name for a study's storage, nor for its number there. Its public `Trial` of a running
+        # trial asks the sampler when it is made; without these names a job could not report.
         return self._study._storage
 
     def report(self, step: int, value: float, total: int | None) -> None:

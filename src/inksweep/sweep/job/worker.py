@@ -1,6 +1,7 @@
-"""What runs inside a worker: one job after the other, until the sweep that asked for them is gone.
+"""TRIAL SIDE. A worker: runs one job after the other, until the sweep that asked for them is gone.
 
-A worker knows neither the study nor Optuna; a job that reports opens the study itself (`watch.py`).
+A worker knows neither the study nor Optuna; a job that reports opens the study itself (watcher.py). The sweep's side of
+the pipe is slots/pool.py; what goes over it stands in job.py.
 """
 
 import contextlib
@@ -17,17 +18,14 @@ from typing import Any
 
 import cloudpickle
 
-# First word of a message to the sweep.
-HELLO, READY, DONE, BROKEN = "hello", "ready", "done", "broken"
+from inksweep.sweep.job.job import BROKEN, DONE, HELLO, READY, as_user_error, outcome_of
 
 
 def main(connection: Connection, environment: Mapping[str, str]) -> None:
     """Serve jobs from `connection` until it closes.
 
     Args:
-        connection: told (HELLO,) it gives what a Hydra launcher's `setup` is given, and the state of Hydra's
-            singletons; then, again and again, (number, overrides, folder of the trial). It is told (READY,), (BROKEN,
-            what happened) or (DONE, value, error, bytes of memory in use).
+        connection: to the sweep; job.py says what goes over it.
         environment: variables of this slot, such as CUDA_VISIBLE_DEVICES; set before the app's imports.
     """
     _live_with_the_sweep()
@@ -81,8 +79,6 @@ def _runner(setup: bytes) -> Any:
 
 
 def _run(runner: Any, number: int, overrides: list[str]) -> tuple[Any, Exception | None]:
-    from inksweep.sweep.job.job import as_user_error, outcome_of
-
     try:
         value, error = outcome_of(runner.run(number, overrides))
     except Exception as raised:  # the config does not compose

@@ -1,6 +1,7 @@
-"""Slots that are processes: one long-lived worker each, so that what a job needs is imported once.
+"""SWEEP SIDE. Slots that are processes: one long-lived worker each, so that what a job needs is imported once.
 
-A worker that dies takes its own trial with it and is replaced; workers die with the sweep. This is the parent's side.
+A worker that dies takes its own trial with it and is replaced; workers die with the sweep. The workers' side is
+job/worker.py; what goes over the pipe between the two stands in job/job.py.
 """
 
 import multiprocessing
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from inksweep.sweep.job import worker
-from inksweep.sweep.job.job import Done, Job, TooLong, WorkerDied
+from inksweep.sweep.job.job import BROKEN, HELLO, READY, Done, Job, TooLong, WorkerDied
 
 # Variables from which numeric libraries take the number of their threads.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -30,7 +31,7 @@ MAX_STILLBORN = 3
 
 @dataclass
 class Slot:
-    """A place for a trial: its worker, and what that does."""
+    """One slot: its worker, and what that does."""
 
     index: int
     process: BaseProcess
@@ -175,14 +176,14 @@ class Pool:
             kind, *rest = pickle.loads(slot.connection.recv_bytes())
         except (EOFError, OSError, pickle.UnpicklingError):  # also in the middle of a message
             return self._died(slot)
-        if kind == worker.HELLO:
+        if kind == HELLO:
             # Not with the process's arguments: one that dies while it starts would leave us writing to it for ever.
             with suppress(BrokenPipeError, ConnectionResetError):
                 slot.connection.send_bytes(self._setup)
             return None
-        if kind == worker.BROKEN:
+        if kind == BROKEN:
             raise RuntimeError(f"a worker could not begin:\n{rest[0]}")
-        if kind == worker.READY:
+        if kind == READY:
             slot.ready, self._stillborn = True, 0
             if slot.job is not None:
                 self._send(slot)

@@ -1,4 +1,4 @@
-"""The launcher `slots` as Hydra sees it: its keys, and a shell around the pool of workers.
+"""SWEEP SIDE. The launcher `slots` as Hydra sees it: its keys, and a shell around the pool of workers.
 
 Every start of every Hydra app in this environment imports this module: nothing heavy here.
 """
@@ -64,7 +64,7 @@ class SlotsLauncherConf:
 
 
 class SlotsLauncher(Launcher):
-    """The shell; what slots do stands in `pool.py` and `worker.py`."""
+    """The shell; what slots do stands in `pool.py`."""
 
     def __init__(self, **_: Any):
         self.config: DictConfig | None = None

@@ -74,7 +74,8 @@ def stored(leaf: Leaf, value: Any) -> Any:
     number = meanings[-1]
     kind = int if isinstance(leaf, IntDistribution) else float
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    # In this order: a huge int is out of range, not too large for a float.
+    # In this order: a huge int is out of range, not too large for a float. `_contains`, private, knows the steps of a
+    # distribution; without it a point between two steps would be queued, and Optuna would run it.
     if is_number and leaf.low <= number <= leaf.high and leaf._contains(number):
         return kind(number)
     step = "" if leaf.step is None or (kind is int and leaf.step == 1) else f" in steps of {leaf.step}"

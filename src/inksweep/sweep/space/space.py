@@ -1,7 +1,7 @@
 """The search space: what is searched, under which condition, and what the job of a trial is told.
 
 A space is a block of parameters; a parameter's value may open a further block, its branch. This room knows nothing of
-the study, nor of files, nor of how a space is written down (`declaration.py`).
+the study, nor of files, nor of how a space is written down (declare.py).
 """
 
 import itertools
@@ -116,6 +116,7 @@ class Space:
         Raises:
             InputError: a parameter has no end of values, or counts under a condition only.
         """
+        # Private, but the stock sweeper's own: with another one a grid would have other points there than here.
         from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 
         if any(bare(key) in self.branches and not isinstance(leaf, Fixed) for key, leaf in self.block.items()):
@@ -172,7 +173,7 @@ def can_be(leaf: Leaf, value: str) -> bool:
     if isinstance(leaf, CategoricalDistribution):
         return any(value == canonical(leaf, choice) for choice in leaf.choices)
     if isinstance(leaf, IntDistribution):
-        return value.lstrip("-").isdecimal() and leaf._contains(int(value))
+        return value.lstrip("-").isdecimal() and leaf._contains(int(value))  # private: it knows the steps
     return False
 
 

@@ -9,6 +9,9 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+
+# Private: what a lock must be, and which entries a journal has. Without the first a lock could not be handed to Optuna;
+# without the second every entry, also each parameter and report, would wait for the disk.
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.storages.journal._storage import JournalOperation
 

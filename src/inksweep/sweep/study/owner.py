@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+# Private, as all that Optuna has of heartbeats outside Study.optimize. Without it, and `_get_stale_trial_ids`, a
+# process that vanished with its machine would hold its trials for ever.
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState

@@ -22,6 +22,8 @@ def lose(study: Study, trial: FrozenTrial, reason: str) -> bool:
 
 def end(study: Study, trial: FrozenTrial, state: TrialState, notes: dict[str, Any]) -> bool:
     """Put a running trial into a final state without a value; False if it had ended already."""
+    # Not `study.tell`, which gives a PRUNED trial its last report as value. Without the private names it would have to
+    # do, and samplers would learn from trials that were ended from outside.
     storage = study._storage
     try:
         for name, value in notes.items():

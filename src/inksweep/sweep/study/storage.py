@@ -1,4 +1,4 @@
-"""The config of a sweep, for jobs in another folder and of another study."""
+"""Where a study is kept, and how it is opened to be run; the config of a sweep for jobs of another study."""
 
 import time
 import warnings

@@ -64,7 +64,7 @@ def tiny_root(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data.root whose tiny digits are prepared, shared by the session: read it, never change it."""
-    from inksweep.digits.data.sources import prepare
+    from inksweep.digits.data.arrays import prepare
 
     root = tmp_path_factory.mktemp("prepared") / "data"
     shutil.copytree(DIGITS / "MNIST", root / "MNIST")

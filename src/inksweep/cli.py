@@ -155,10 +155,11 @@ def compare(parser: argparse.ArgumentParser) -> Run:
         return [word for word in map(str.strip, (typed or "").split(",")) if word]
 
     def run(arguments: argparse.Namespace) -> None:
-        from inksweep.compare import comparison, tables
+        from inksweep.compare import comparison, output
+        from inksweep.compare.wanted import Wanted
         from inksweep.runs import find, index
 
-        wanted = comparison.Wanted(
+        wanted = Wanted(
             metrics=words(",".join(arguments.metric or [])),
             columns=words(arguments.columns),
             sort=words(arguments.sort),
@@ -166,7 +167,7 @@ def compare(parser: argparse.ArgumentParser) -> Run:
             where=arguments.where,
             top=arguments.top,
         )
-        tables.write(comparison.compare(index.load(find.find(arguments.paths)), wanted), arguments.format)
+        output.write(comparison.compare(index.load(find.find(arguments.paths)), wanted), arguments.format)
 
     return run
 

@@ -1,4 +1,4 @@
-"""The processor cores, for whoever shares them out; imports nothing heavy."""
+"""The processor cores that this process may use. Imports nothing heavy: the engine and the training both need it."""
 
 import os
 

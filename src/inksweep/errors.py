@@ -1,12 +1,11 @@
-"""What a user did wrong, said in one line.
+"""What a user did wrong, messages in one line.
 
-`InputError` is raised wherever a value, a file or a place outside the program is not usable. `one_line_errors` stands
-around a whole command: it turns such an error, and Hydra's own, into one line on stderr and exit code 2. Everything
-else keeps its traceback, because then the fault is ours.
+`InputError` is raised wherever a value, a file or something else outside the program cannot be used. `one_line_errors`
+stands around a whole command: it turns such an error, and Hydra's own, into one line on stderr and exit code 2. All
+other errors keep their traceback, because the fault is then ours.
 """
 
 import difflib
-import math
 import os
 import re
 import signal
@@ -18,7 +17,7 @@ from contextvars import ContextVar
 
 from inksweep import extras
 
-# HYDRA_FULL_ERROR as the user set it, while a command runs: a command may stand inside another.
+# HYDRA_FULL_ERROR as the user set it, while a command runs; one_line_errors may stand inside another one_line_errors.
 _full_error_typed: ContextVar[str | None] = ContextVar("hydra_full_error_typed", default=None)
 
 
@@ -27,7 +26,7 @@ class InputError(ValueError):
 
 
 class Unavailable(Exception):
-    """One way to get something did not work; the message says why, the next way is tried."""
+    """One way to get something did not work; the message says why. Whoever catches it tries the next way."""
 
 
 class Diverged(ArithmeticError):
@@ -35,7 +34,7 @@ class Diverged(ArithmeticError):
 
 
 def need(good: bool, key: str, value: object, allowed: str) -> None:
-    """Raise InputError for the value of a config key unless it is `good`; `allowed` completes "must be ..."."""
+    """Raise InputError for the value of a config key unless `good`; `allowed` completes the words "must be ..."."""
     if not good:
         raise InputError(f"{key}={value}: must be {allowed}")
 
@@ -52,11 +51,6 @@ def need_extra(user: str, extra: str, packages: Sequence[str] | None = None) -> 
         raise InputError(f"{user}: {_not_installed(lacking)}; {extras.install(extra)}")
 
 
-def _not_installed(packages: Sequence[str]) -> str:
-    *most, last = packages
-    return f"{', '.join(most)} and {last} are not installed" if most else f"{last} is not installed"
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest of `known`, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
@@ -70,11 +64,11 @@ def one_line_errors() -> Iterator[None]:
     Exit codes: 2 for a user error, 1 for a training that diverged or a fault of ours, 130 for Ctrl-C, 143 for SIGTERM.
     """
     outermost = _full_error_typed.get() is None
-    handles = outermost and threading.current_thread() is threading.main_thread()  # others may set no handler
+    handles = outermost and threading.current_thread() is threading.main_thread()  # no other thread may set a handler
     before = signal.signal(signal.SIGTERM, _end) if handles else None
     typed = os.environ.get("HYDRA_FULL_ERROR") if outermost else _full_error_typed.get()
     token = _full_error_typed.set(typed or "")
-    # Hydra prints and exits by itself unless this is set; we need the exception.
+    # Unless this is set, Hydra prints the error and exits; the exception is needed here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
@@ -96,24 +90,8 @@ def one_line_errors() -> Iterator[None]:
                 os.environ["HYDRA_FULL_ERROR"] = typed
 
 
-def without_password(text: str) -> str:
-    """Return a URL, or a text with some in it, that may be shown."""
-    return re.sub(r"(password=)[^&\s]*", r"\1***", re.sub(r"(//[^:/@\s]*):[^/\s]*@", r"\1:***@", text))
-
-
-def last_line(reason: object) -> str:
-    """Return the last line of a message, where tools say what went wrong, at most 200 characters of it."""
-    lines = str(reason).strip().splitlines()
-    return lines[-1].strip()[:200] if lines else ""
-
-
-def _end(number: int, frame: object) -> None:
-    """End as Ctrl-C does, so that a run writes down where it was."""
-    sys.exit(128 + number)
-
-
 def explain(error: BaseException) -> str | None:
-    """Return the one line for `error`, or None if it is not the user's."""
+    """Return the one line for `error`, or None if it is not the user's fault."""
     chain = list(_chain(error))
     for link in chain:
         if isinstance(link, InputError | Diverged):
@@ -122,13 +100,34 @@ def explain(error: BaseException) -> str | None:
         return _lacking_line(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; make room, give permission or name another place"
-    # Imported here: a command that never met Hydra does not pay for it.
+    # Imported here, because a command that does without Hydra should not import it.
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _hydra_line(chain)
     return None
+
+
+def last_line(reason: object) -> str:
+    """Return the last line of a message, where tools say what went wrong, at most 200 characters of it."""
+    lines = str(reason).strip().splitlines()
+    return lines[-1].strip()[:200] if lines else ""
+
+
+def without_password(text: str) -> str:
+    """Return a text with the passwords of the URLs in it replaced by stars."""
+    return re.sub(r"(password=)[^&\s]*", r"\1***", re.sub(r"(//[^:/@\s]*):[^/\s]*@", r"\1:***@", text))
+
+
+def _end(number: int, frame: object) -> None:
+    """End on SIGTERM by an exception, as Ctrl-C does, so that a run can still write its result."""
+    sys.exit(128 + number)
+
+
+def _not_installed(packages: Sequence[str]) -> str:
+    *most, last = packages
+    return f"{', '.join(most)} and {last} are not installed" if most else f"{last} is not installed"
 
 
 def _lacking_line(error: ModuleNotFoundError) -> str | None:
@@ -161,26 +160,21 @@ def _one_line(text: str) -> str:
 
 
 def _hydra_line(chain: list[BaseException]) -> str:
-    """Condense what Hydra and OmegaConf say in paragraphs: the key, what is wrong with it, the nearest name."""
-    said = [str(link) for link in chain]
-    if option := re.search(r"Could not find '([^']+)/([^'/]+)'", said[0]):
+    """Condense the paragraphs of Hydra and OmegaConf to: the key, what is wrong with it, the nearest name."""
+    messages = [str(link) for link in chain]
+    if option := re.search(r"Could not find '([^']+)/([^'/]+)'", messages[0]):
         group, name = option.groups()
-        listed = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", said[0])
+        listed = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", messages[0])
         known = listed.group(1).split() if listed else []
         package = name.partition("_")[0]
         if group == "hydra/launcher" and package in extras.EXTRAS["cluster"]:
             return f"{group}={name}: hydra-{package}-launcher is not installed; {extras.install('cluster')}"
         return f"{group}={name}: there is no such option{nearest(name, known)} (there are: {', '.join(known)})"
-    if unread := re.search(r"string: (.*?)(?: out of .*)?\.\n(.*)", said[0]):
+    if unread := re.search(r"string: (.*?)(?: out of .*)?\.\n(.*)", messages[0]):
         return f"{unread.group(1)}: cannot be read ({unread.group(2)}); quote special characters"
-    # OmegaConf's message ends with lines about the place; Hydra's, before it, names the override.
-    about = [text for text in said if "full_key:" in text and "raised while resolving" not in text]
-    reason, _, place = (about[0] if about else said[0]).partition("\n    full_key: ")
-    override = re.search(r"Error merging override (\S+)|Could not (?:override|append) '([^']+)'", said[0])
+    # OmegaConf's message ends with lines on where the key is; Hydra's, which is raised from it, names the override.
+    about = [text for text in messages if "full_key:" in text and "raised while resolving" not in text]
+    reason, _, place = (about[0] if about else messages[0]).partition("\n    full_key: ")
+    override = re.search(r"Error merging override (\S+)|Could not (?:override|append) '([^']+)'", messages[0])
     key = next(filter(None, override.groups())) if override else place.partition("\n")[0]
     return _one_line(f"{key}: {reason}" if key else reason)
-
-
-def finite(value: float) -> bool:
-    """Whether a value is a finite number."""
-    return math.isfinite(value)

@@ -1,4 +1,4 @@
-"""How a file is written so that nobody reads half of it; how one is locked, put in place and read."""
+"""Files and folders that other processes read meanwhile: written and swapped as a whole, locked, read."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from inksweep.errors import InputError
 
-# How the name of a folder begins that `put_folder` is to put in its place, and how it calls the old one meanwhile.
+# How the names of folders begin that `put_folder` swaps in, and how that of the old folder ends meanwhile.
 BUILDING = (".winner-", ".card-")
 ASIDE = ".old"
 
@@ -28,7 +28,7 @@ def held(lock: Path, refusal: str) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     kernel_lock = FileLock(lock)
     try:
-        kernel_lock.acquire(timeout=0.1)  # not at once: `is_held` may be looking
+        kernel_lock.acquire(timeout=0.1)  # `is_held` of another process holds it for an instant
     except Timeout:
         raise InputError(refusal) from None
     try:
@@ -40,7 +40,7 @@ def held(lock: Path, refusal: str) -> Iterator[None]:
 def is_held(lock: Path) -> bool | None:
     """Whether a living process of this machine holds the file `lock`; None if that cannot be told.
 
-    Only reads: the folder of another user, or an archive, will do.
+    Nothing is written: the folder may be read-only.
     """
     try:
         with lock.open("rb") as file:
@@ -55,7 +55,7 @@ def _is_locked(file: IO[bytes]) -> bool | None:
     except ImportError:  # Windows
         return None
     try:
-        # Side by side with others that look, but not with a holder, who has it for himself.
+        # A shared lock: others that look have one too, and only a holder's exclusive lock is in its way.
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -82,7 +82,7 @@ def put_folder(new: Path, old: Path) -> None:
     except BaseException:
         aside.replace(old)
         raise
-    # Under another name before it is taken apart: what is called `ASIDE` is always whole.
+    # Renamed before it is removed, so that a folder whose name ends with `ASIDE` is always whole.
     doomed = new.with_name(f"{new.name}.gone")
     with suppress(OSError):
         aside.replace(doomed)
@@ -123,7 +123,7 @@ def replacing(path: Path, mode: str = "w", *, durable: bool = True) -> Iterator[
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        # A full disk does not say which file it was.
+        # The error of a full disk does not name the file.
         raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -131,7 +131,7 @@ def replacing(path: Path, mode: str = "w", *, durable: bool = True) -> Iterator[
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds keys; InputError names one that is missing, broken, or holds none."""
+    """Read a JSON file that holds an object; InputError names one that is missing, broken or holds something else."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""Every file name in a run or sweep directory, how one is written so that nobody reads half of it, and read."""
+"""Every file name in a run, winner or sweep directory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ class RunDir:
 
     @property
     def tracker(self) -> Path:
-        """The name that a tracker gave this run, for the day when it is resumed."""
+        """The name that a tracker gave this run, so that it finds it again when the run is resumed."""
         return self.root / "tracker.json"
 
     @property

@@ -1,4 +1,4 @@
-"""What a job tells the sweep that asked for it: one import for any Hydra app.
+"""Reports from a job to the sweep that runs it: one import for any Hydra app.
 
     from inksweep import trial
 

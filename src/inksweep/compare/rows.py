@@ -55,16 +55,16 @@ OWN: Mapping[str, Callable[[Row], Any]] = {
     "started": lambda row: ABSENT if math.isnan(row.run.started) else _moment(row.run.started),
 }
 
-# The word for: all settings that differ but the seed.
+# To group by it is to group by all settings that differ, but for the seed.
 CONFIG = "config"
-# What no setting is called in a table.
+# Words that name columns: a setting of such a name becomes `config.NAME`.
 WORDS = frozenset((*OWN, CONFIG, "best", "n", *Status))
-# And no metric: `seconds`, of a run at work, means what the word does.
+# The same for metrics, which become `metrics.NAME`; but the metric `seconds` is what the column shows.
 MEASURED = WORDS - {"seconds"}
 
 
 def _told_apart(run: Run) -> Run:
-    """Return `run` without a setting or metric that is called as a word of the table."""
+    """Return `run` with those settings and metrics renamed that have the name of a column."""
     if WORDS.isdisjoint(run.settings) and MEASURED.isdisjoint([*run.metrics, run.objective]):
         return run
     return replace(
@@ -85,24 +85,24 @@ def _moment(seconds: float) -> str:
 
 def _fact(facts: Mapping[str, Any], key: str) -> Any:
     """Return what result.json has under a dotted key: `device`, `git.sha`."""
-    found: Any = facts
+    value: Any = facts
     for part in (key,) if key in facts else key.split("."):
-        if not isinstance(found, Mapping) or part not in found:
+        if not isinstance(value, Mapping) or part not in value:
             return ABSENT
-        found = found[part]
-    return found
+        value = value[part]
+    return value
 
 
-def labelled(found: Sequence[Run]) -> tuple[str, list[Row]]:
+def labelled(runs: Sequence[Run]) -> tuple[str, list[Row]]:
     """Return the folder that all runs lie in, as typed from here, and the runs with their names in it."""
-    parent = cache(lambda folder: str(shown(folder)))  # one look at the disk a sweep, not a run
-    names = [os.path.normpath(f"{parent(run.folder.parent)}/{run.folder.name}") for run in found]
+    parent = cache(lambda folder: str(shown(folder)))  # resolving a path looks at the disk: once a sweep, not a run
+    names = [os.path.normpath(f"{parent(run.folder.parent)}/{run.folder.name}") for run in runs]
     try:
-        place = os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120  names, thousands of them
+        folder = os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120  names, thousands of them
     except ValueError:  # here and elsewhere
-        place = ""
-    cut = len(place) + 1 if place and place != os.sep else len(place)
-    return place, [Row(_told_apart(run), name, name[cut:]) for run, name in zip(found, names, strict=True)]
+        folder = ""
+    cut = len(folder) + 1 if folder and folder != os.sep else len(folder)
+    return folder, [Row(_told_apart(run), name, name[cut:]) for run, name in zip(runs, names, strict=True)]
 
 
 class Keys:
@@ -172,6 +172,11 @@ def _implied(key: str, group: str, every: Sequence[Mapping[str, Any]]) -> bool:
     for settings in every:
         options.setdefault(str(settings.get(group)), []).append(settings)
     return not any(_differs(key, same) for same in options.values())
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; to Python, true and false are numbers too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def weight(key: str, rows: Sequence[Row]) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from inksweep.compare.rows import ABSENT
+from inksweep.compare.rows import ABSENT, is_number
 from inksweep.errors import InputError
 
 # The value of a key, or ABSENT.
@@ -64,8 +64,8 @@ def parse(text: str) -> Condition:
         condition: Condition = grammar.parse_string(text, parse_all=True)[0]
     except pp.ParseBaseException as error:
         rest = text[error.loc :].strip()
-        place = f"from {rest!r} on" if rest else "at its end"
-        message = f"--where {text!r}: cannot be read {place}; write comparisons such as model=cnn or val/accuracy>0.99"
+        where = f"from {rest!r} on" if rest else "at its end"
+        message = f"--where {text!r}: cannot be read {where}; write comparisons such as model=cnn or val/accuracy>0.99"
         raise InputError(f"{message}, joined by and, or, not, ( )") from None
     except RecursionError:
         raise InputError(f"--where {text!r}: is nested too deeply") from None
@@ -101,12 +101,12 @@ def compare(found: Any, sign: str, wanted: Literal) -> bool:
         found = None
     if sign not in ORDER:
         return same(found, wanted) != (sign == "!=")
-    if _is_number(found):
-        return _is_number(wanted.value) and bool(ORDER[sign](found, wanted.value))
+    if is_number(found):
+        return is_number(wanted.value) and bool(ORDER[sign](found, wanted.value))
     if not isinstance(found, str) or isinstance(wanted.value, list):
         return False
     # Dates are words too: `started>2026`. But cnn is not more than 3.
-    return (found[:1].isdigit() or not _is_number(wanted.value)) and bool(ORDER[sign](found, wanted.text))
+    return (found[:1].isdigit() or not is_number(wanted.value)) and bool(ORDER[sign](found, wanted.text))
 
 
 def same(found: Any, wanted: Literal) -> bool:
@@ -120,10 +120,6 @@ def same(found: Any, wanted: Literal) -> bool:
         )
     if found is None or isinstance(found, bool):
         return found is wanted.value
-    if _is_number(found):
-        return _is_number(wanted.value) and bool(found == wanted.value)
+    if is_number(found):
+        return is_number(wanted.value) and bool(found == wanted.value)
     return not isinstance(wanted.value, list) and str(found) == wanted.text
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from inksweep.diff import difference
+from inksweep.diff.plain import as_dict
 from inksweep.errors import need_extra
 
 
@@ -26,7 +27,7 @@ def run(a: Path, b: Path, split: str, images: int, png: Path | None, *, as_json:
         need_extra(f"--png {png}", "report", ["matplotlib"])
     found = difference.compare(a, b, split)
     if as_json:
-        print(json.dumps(found.as_dict(), indent=2, allow_nan=False))
+        print(json.dumps(as_dict(found), indent=2, allow_nan=False))
     else:
         from rich.console import Console
 

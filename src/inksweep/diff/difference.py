@@ -1,9 +1,8 @@
 """Two runs side by side, as plain data: settings that differ, metrics, McNemar's test, curves, disagreements.
 
-What one of them lacks is named, and the rest is compared all the same. How it looks is up to text.py and figure.py.
+What one of them lacks is named, and the rest is compared all the same. text.py, figure.py and plain.py show it.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inksweep.diff import notes
 from inksweep.errors import InputError, Unavailable
 from inksweep.paths import RunDir, WinnerDir
 from inksweep.runs import find, predictions, reader
@@ -25,9 +25,6 @@ Row = Mapping[str, float]
 
 # How far an evaluation had come, which is no merit.
 PROGRESS = ("epoch", "step", "samples", "lr")
-# Settings that decide which pictures there are, and which of them are the validation split.
-DATA = ("data.name", "data.source._target_", "data.classes", "data.size", "data.fit", "data.transpose")
-CUT = ("data.split_seed", "data.val_size", "data.train_images")
 
 
 class Absent:
@@ -118,31 +115,7 @@ class Diff:
     @property
     def trained_on_validation(self) -> str:
         """Return who was trained on the validation pictures, `A and B`; nothing: neither was."""
-        return _trained_on_validation(self.a, self.b)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it, unrounded, for JSON."""
-        return {
-            "a": _facts(self.a),
-            "b": _facts(self.b),
-            "notes": self.notes,
-            "settings": {
-                key: {who: _json(value) for who, value in zip("ab", pair, strict=True) if value is not ABSENT}
-                for key, pair in self.settings.items()
-            },
-            "metrics": {
-                metric.name: {
-                    "a": metric.a,
-                    "b": metric.b,
-                    "difference": _json(metric.difference),
-                    "better": metric.better and metric.better.lower(),
-                }
-                for metric in self.metrics
-            },
-            "tests": {split: _test(test) for split, test in self.tests.items()},
-            "curves": dict(zip("ab", ([dict(row) for row in rows] for rows in self.curves), strict=True)),
-            "disagreements": {"split": self.split, **_rows(self.disagreements)},
-        }
+        return notes.trained_on_validation(self.a, self.b)
 
 
 def compare(a: Path, b: Path, split: str = "test") -> Diff:
@@ -161,21 +134,18 @@ def compare(a: Path, b: Path, split: str = "test") -> Diff:
     if a.resolve() == b.resolve():
         raise InputError(f"{a} and {b} are the same run: name two")
     run_a, run_b = reader.read(a), reader.read(b)
-    curve_a, why_a = _curve(run_a)
-    curve_b, why_b = _curve(run_b)
+    curve_a, no_curve_a = _curve(run_a)
+    curve_b, no_curve_b = _curve(run_b)
     answers_a, answers_b = _answers(run_a), _answers(run_b)
-    odd = [f"A: {why}" for why in (why_a, *_strange(run_a, answers_a)) if why]
-    odd += [f"B: {why}" for why in (why_b, *_strange(run_b, answers_b)) if why]
     pairs = {name: _pair(name, answers_a, answers_b) for name in SPLITS}
-    odd += [
-        f"{who}: {why}"
-        for who, run, rows in (("A", run_a, curve_a), ("B", run_b, curve_b))
-        if (why := _whose(run, rows))
-    ]
+    lines = notes.of_both(run_a, run_b)
+    for who, run, no_curve, answers in (("A", run_a, no_curve_a, answers_a), ("B", run_b, no_curve_b, answers_b)):
+        of_one = (no_curve, *notes.of_another_model(run, answers), notes.of_one_member(run))
+        lines += [f"{who}: {note}" for note in of_one if note]
     return Diff(
         run_a,
         run_b,
-        notes(run_a, run_b) + odd,
+        lines,
         settings(run_a, run_b),
         metrics(run_a, run_b),
         {name: _tested(name, pair, run_a, run_b) for name, pair in pairs.items()},
@@ -183,16 +153,6 @@ def compare(a: Path, b: Path, split: str = "test") -> Diff:
         split,
         _disagreements(pairs[split], run_a, run_b),
     )
-
-
-def _check(path: Path) -> None:
-    if find.is_run(path) or find.is_winner(path):
-        return
-    if not path.exists():
-        raise InputError(f"{path}: there is no such folder; diff takes two run directories, or a sweep's winner/")
-    if find.is_sweep(path):
-        raise InputError(f"{path}: is a sweep; diff takes two runs, such as {path / '0'} and {path / 'winner'}")
-    raise InputError(f"{path}: is no run (no .hydra/config.yaml, no result.json); diff takes two runs")
 
 
 def settings(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
@@ -214,18 +174,6 @@ def settings(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _has_choices(run: Run) -> bool:
-    return RunDir(run.folder).hydra.is_file()
-
-
-def _without_choices(run: Run) -> dict[str, Any]:
-    config = WinnerDir(run.folder).config if find.is_winner(run.folder) else RunDir(run.folder).config
-    try:
-        return read_settings(config, hydra=run.folder / "none")
-    except InputError:
-        return run.settings
-
-
 def metrics(a: Run, b: Run) -> list[Metric]:
     """Return every number measured of either, in the order of result.json."""
     # It is no merit to be done sooner when one was not let finish.
@@ -242,56 +190,48 @@ def metrics(a: Run, b: Run) -> list[Metric]:
     return found
 
 
-def notes(a: Run, b: Run) -> list[str]:
-    """Say what makes two runs hard to compare, a line each; nothing: they are alike."""
-    said = []
-    for who, run in (("A", a), ("B", b)):
-        if run.status != "completed":
-            why = f" ({run.reason})" if run.reason not in (None, run.status) else ""
-            said.append(f"{who} is {run.status}{why}: what it lacks is missing below")
-    if who := _trained_on_validation(a, b):
-        said.append(f"{who} trained on the validation pictures (data.train_on_all): no verdict by val/...")
-    if a.settings and b.settings:
-        if data := _other(a.settings, b.settings, DATA):
-            said.append(f"other data: {data}")
-        if cut := _other(a.settings, b.settings, CUT):
-            said.append(f"other validation split: {cut}; their val/ metrics are of other pictures")
-    if a.objective and b.objective and a.objective != b.objective:
-        said.append(f"other objective: {a.objective} | {b.objective}; it chose the weights that were kept")
-    if machine := _other(a.facts, b.facts, ("device", "threads")):
-        said.append(f"other machine: {machine}; their seconds say little")
-    (sha_a, versions_a), (sha_b, versions_b) = _code(a), _code(b)
-    if sha_a and sha_b and sha_a != sha_b:
-        said.append(f"other code: git {sha_a[:7]} | {sha_b[:7]}")
-    if versions := _other(versions_a, versions_b, list(versions_a)):
-        said.append(f"other versions: {versions}")
-    return said
+def images(diff: Diff, rows: Sequence[int]) -> npt.NDArray[np.uint8]:
+    """Return the pictures of some rows of the split, (n, h, w).
+
+    Raises:
+        Unavailable: the data set is not there any more.
+    """
+    from inksweep.diff import pictures
+
+    if isinstance(diff.disagreements, str):
+        raise Unavailable(diff.disagreements)
+    found = pictures.find((diff.a, diff.b), diff.split, diff.disagreements.a.labels)
+    return np.array([found[row] for row in rows], dtype=np.uint8)
 
 
-def _trained_on_validation(a: Run, b: Run) -> str:
-    """Return who of the two was trained on the validation pictures; nothing: neither was."""
-    return " and ".join(who for who, run in (("A", a), ("B", b)) if run.trained_on_validation)
-
-
-def _whose(run: Run, rows: Sequence[Row]) -> str | None:
-    """Say whose evaluations an ensemble has, as it was never trained as a whole."""
-    members = run.facts.get("ensemble")
-    if not isinstance(members, list) or not rows:
+def kept(run: Run, rows: Sequence[Row]) -> Row | None:
+    """Return the evaluation whose weights were saved: the one with the metrics of the result; None if not known."""
+    names = ("val/loss", "val/accuracy")
+    if run.status != "completed" or not all(name in run.metrics for name in names):
         return None
-    return f"is an ensemble of {len(members)} models; the curve is that of one of them"
+    return next((row for row in rows if all(row.get(name) == run.metrics[name] for name in names)), None)
 
 
-def _other(a: Mapping[str, Any], b: Mapping[str, Any], keys: Sequence[str]) -> str:
-    """Return `key a | b` for those keys that both have with different values."""
-    differing = [key for key in keys if key in a and key in b and a[key] != b[key]]
-    return ", ".join(f"{key} {a[key]} | {b[key]}" for key in differing)
+def _check(path: Path) -> None:
+    if find.is_run(path) or find.is_winner(path):
+        return
+    if not path.exists():
+        raise InputError(f"{path}: there is no such folder; diff takes two run directories, or a sweep's winner/")
+    if find.is_sweep(path):
+        raise InputError(f"{path}: is a sweep; diff takes two runs, such as {path / '0'} and {path / 'winner'}")
+    raise InputError(f"{path}: is no run (no .hydra/config.yaml, no result.json); diff takes two runs")
 
 
-def _code(run: Run) -> tuple[str | None, Mapping[str, Any]]:
-    """Return the commit that a run was made with, and the versions of the packages."""
-    git, versions = run.facts.get("git"), run.facts.get("versions")
-    sha = git.get("sha") if isinstance(git, dict) else None
-    return str(sha) if sha else None, versions if isinstance(versions, dict) else {}
+def _has_choices(run: Run) -> bool:
+    return RunDir(run.folder).hydra.is_file()
+
+
+def _without_choices(run: Run) -> dict[str, Any]:
+    config = WinnerDir(run.folder).config if find.is_winner(run.folder) else RunDir(run.folder).config
+    try:
+        return read_settings(config, hydra=run.folder / "none")
+    except InputError:
+        return run.settings
 
 
 def _curve(run: Run) -> tuple[Sequence[Row], str | None]:
@@ -318,21 +258,6 @@ def _answers(run: Run) -> dict[str, Predictions] | str:
     return found
 
 
-def _strange(run: Run, answers: dict[str, Predictions] | str) -> list[str]:
-    """Say where a run's predictions are not those that its metrics were measured on."""
-    if isinstance(answers, str):
-        return []
-    said = []
-    for split, of_split in answers.items():
-        recorded = run.metrics.get(f"{split}/accuracy")
-        if recorded is not None and abs(recorded - of_split.accuracy) > 0.5 / len(of_split):
-            said.append(
-                f"its predictions.npz is of another model: {split}/accuracy {of_split.accuracy:.4f} by it, "
-                f"{recorded:.4f} in result.json"
-            )
-    return said
-
-
 def _pair(
     split: str, a: dict[str, Predictions] | str, b: dict[str, Predictions] | str
 ) -> tuple[Predictions, Predictions] | str:
@@ -349,7 +274,7 @@ def _pair(
 def _tested(split: str, pair: tuple[Predictions, Predictions] | str, a: Run, b: Run) -> Paired | str:
     if isinstance(pair, str):
         return pair
-    if split == "val" and (who := _trained_on_validation(a, b)):
+    if split == "val" and (who := notes.trained_on_validation(a, b)):
         return f"{who} trained on these pictures (data.train_on_all)"
     return Paired.of(pair[0].correct, pair[1].correct)
 
@@ -362,83 +287,3 @@ def _disagreements(pair: tuple[Predictions, Predictions] | str, *of: Run) -> Dis
     surest = np.argsort(-np.minimum(a.confidence[rows], b.confidence[rows]), kind="stable")
     classes = next((found for run in of if isinstance(found := run.settings.get("data.classes"), list)), [])
     return Disagreements(a, b, rows[surest], [str(name) for name in classes])
-
-
-def images(diff: Diff, rows: Sequence[int]) -> npt.NDArray[np.uint8]:
-    """Return the pictures of some rows of the split, (n, h, w).
-
-    Raises:
-        Unavailable: the data set is not there any more.
-    """
-    from inksweep.diff import pictures
-
-    if isinstance(diff.disagreements, str):
-        raise Unavailable(diff.disagreements)
-    found = pictures.find((diff.a, diff.b), diff.split, diff.disagreements.a.labels)
-    return np.array([found[row] for row in rows], dtype=np.uint8)
-
-
-def kept(run: Run, rows: Sequence[Row]) -> Row | None:
-    """Return the evaluation whose weights were saved: the one with the metrics of the result; None if not known."""
-    names = ("val/loss", "val/accuracy")
-    if run.status != "completed" or not all(name in run.metrics for name in names):
-        return None
-    return next((row for row in rows if all(row.get(name) == run.metrics[name] for name in names)), None)
-
-
-def _facts(run: Run) -> dict[str, Any]:
-    return {
-        "folder": run.name,
-        "study": run.study,
-        "status": run.status,
-        "reason": run.reason,
-        "objective": run.objective,
-        "started": run.started if math.isfinite(run.started) else None,
-        **{
-            key: _json(run.facts[key])
-            for key in ("command", "device", "threads", "git", "versions")
-            if key in run.facts
-        },
-    }
-
-
-def _test(test: Paired | str) -> dict[str, Any]:
-    if isinstance(test, str):
-        return {"missing": test}
-    return {
-        "pictures": test.pictures,
-        "both_right": test.both_right,
-        "only_a": test.only_a,
-        "only_b": test.only_b,
-        "both_wrong": test.both_wrong,
-        "difference": test.difference,
-        "interval": list(test.interval),
-        "p": test.p,
-    }
-
-
-def _rows(found: Disagreements | str) -> dict[str, Any]:
-    if isinstance(found, str):
-        return {"missing": found, "rows": []}
-
-    def answer(of: Predictions, row: int) -> dict[str, Any]:
-        return {"answer": found.name(int(of.predicted[row])), "confidence": float(of.confidence[row])}
-
-    return {
-        "rows": [
-            {"row": row, "label": found.name(int(found.a.labels[row])), "a": answer(found.a, row),
-             "b": answer(found.b, row)}
-            for row in found.rows.tolist()
-        ]
-    }  # fmt: skip
-
-
-def _json(value: Any) -> Any:
-    """Return what JSON can hold of a value read from YAML, which knows dates and infinities."""
-    if isinstance(value, dict):
-        return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_json(item) for item in value]
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    return value if isinstance(value, float) and math.isfinite(value) else str(value)

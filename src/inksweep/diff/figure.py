@@ -26,21 +26,21 @@ DPI = 150
 GAP = 15
 
 
-def save(found: Diff, path: Path) -> str | None:
+def save(diff: Diff, path: Path) -> str | None:
     """Write the picture as PNG; if it has no digits, say why."""
     names = [
         f"{who}: {run.name}{', trained on validation too' if run.trained_on_validation else ''}"
-        for who, run in (("A", found.a), ("B", found.b))
+        for who, run in (("A", diff.a), ("B", diff.b))
     ]
-    curves = dict(zip(names, found.curves, strict=True))
+    curves = dict(zip(names, diff.curves, strict=True))
     kept = {
         name: row["epoch"]
-        for name, run, rows in zip(names, (found.a, found.b), found.curves, strict=True)
+        for name, run, rows in zip(names, (diff.a, diff.b), diff.curves, strict=True)
         if (row := difference.kept(run, rows)) is not None
     }
     drawn, why = [figures.learning_curves(curves, kept)], None
     try:
-        drawn.append(_digits(found))
+        drawn.append(_digits(diff))
     except Unavailable as reason:
         why = str(reason)
     whole = BytesIO()
@@ -50,15 +50,15 @@ def save(found: Diff, path: Path) -> str | None:
     return why
 
 
-def _digits(found: Diff) -> Figure:
-    answers = found.disagreements
+def _digits(diff: Diff) -> Figure:
+    answers = diff.disagreements
     if isinstance(answers, str):
         raise Unavailable(answers)
     rows = answers.rows[:DIGITS].tolist()
-    pictures = difference.images(found, rows) / 255 if rows else np.zeros((0, 1, 1))
+    pictures = difference.images(diff, rows) / 255 if rows else np.zeros((0, 1, 1))
     count = len(answers.rows)
     some = f"{len(rows)} of {count:,}" if count > len(rows) else f"{count:,}"
-    title = f"Pictures on which they disagree: {some} ({found.split} split of {len(answers.a):,})"
+    title = f"Pictures on which they disagree: {some} ({diff.split} split of {len(answers.a):,})"
     none = "None: A and B give the same answer to each picture."
     return figures.digits(title, [Panel("", pictures, captions(answers, rows))], BESIDE, none)
 
@@ -67,11 +67,11 @@ def captions(answers: Disagreements, rows: Sequence[int]) -> list[str]:
     """Say of each row what it is, and what A and B took it for how surely."""
 
     def caption(row: int) -> str:
-        said = [
+        lines = [
             f"{who}: {answers.name(int(of.predicted[row]))} ({of.confidence[row]:.1%})"
             for who, of in (("A", answers.a), ("B", answers.b))
         ]
-        return "\n".join([f"row {row}, true: {answers.name(int(answers.a.labels[row]))}", *said])
+        return "\n".join([f"row {row}, true: {answers.name(int(answers.a.labels[row]))}", *lines])
 
     return [caption(row) for row in rows]
 

@@ -41,7 +41,7 @@ def find(runs: Iterable[Run], split: str, labels: npt.NDArray[np.integer[Any]]) 
                 images = _images(folder, run, split)
                 if images is not None and np.array_equal(images[1], labels):
                     return images[0]
-    where = ", ".join(looked) or "no place, as neither run says where it was"
+    where = ", ".join(looked) or "no folder, as neither run says where it was"
     raise Unavailable(f"the data set is not there (looked for its prepared {split} pictures in {where})")
 
 

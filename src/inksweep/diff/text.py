@@ -29,14 +29,14 @@ LISTED = 10
 LEVEL = 0.05
 
 
-def show(found: Diff, console: Console, images: int) -> None:
+def show(diff: Diff, console: Console, images: int) -> None:
     """Print everything, and up to `images` pictures where the terminal has colours."""
-    parts = (_header(found), _settings(found), _metrics(found), _tests(found), _curves(found, console))
+    parts = (_header(diff), _settings(diff), _metrics(diff), _tests(diff), _curves(diff, console))
     for part in parts:
         for line in part:
             console.print(line, soft_wrap=isinstance(line, Text) and line.no_wrap is True)
         console.print()
-    for line in _disagreements(found, console, images):
+    for line in _disagreements(diff, console, images):
         console.print(line)
 
 
@@ -56,7 +56,7 @@ def _line(text: str, style: str = "") -> Text:
     return Text(visible(text), style)
 
 
-def _header(found: Diff) -> Iterator[RenderableType]:
+def _header(diff: Diff) -> Iterator[RenderableType]:
     table = _table("", "A", "B")
     facts: list[tuple[str, Callable[[Run], str]]] = [
         ("run", lambda run: run.name),
@@ -65,9 +65,9 @@ def _header(found: Diff) -> Iterator[RenderableType]:
         ("took", lambda run: duration(run.metrics.get("seconds/total"))),
     ]
     for name, of in facts:
-        _add(table, Text(name, QUIET), of(found.a), of(found.b))
+        _add(table, Text(name, QUIET), of(diff.a), of(diff.b))
     yield table
-    for note in found.notes:
+    for note in diff.notes:
         # Not folded: it may name a file.
         yield Text(visible(f"note: {note}"), "yellow", no_wrap=True)
 
@@ -88,17 +88,17 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _settings(found: Diff) -> Iterator[RenderableType]:
+def _settings(diff: Diff) -> Iterator[RenderableType]:
     yield _line("Settings that differ", HEADING)
-    if not found.a.settings or not found.b.settings:
-        which = " and ".join(who for who, run in (("A", found.a), ("B", found.b)) if not run.settings)
+    if not diff.a.settings or not diff.b.settings:
+        which = " and ".join(who for who, run in (("A", diff.a), ("B", diff.b)) if not run.settings)
         yield _line(f"the settings of {which} are not known")
         return
-    if not found.settings:
+    if not diff.settings:
         yield _line("none")
         return
     table = _table("", "A", "B")
-    for key, (a, b) in found.settings.items():
+    for key, (a, b) in diff.settings.items():
         texts = [typed(a), typed(b)]
         if texts[0] == texts[1]:
             texts = [repr(a), repr(b)]
@@ -119,13 +119,13 @@ def typed(value: Any) -> str:
     return str(value)
 
 
-def _metrics(found: Diff) -> Iterator[RenderableType]:
+def _metrics(diff: Diff) -> Iterator[RenderableType]:
     yield _line("Metrics", HEADING)
-    if not found.metrics:
+    if not diff.metrics:
         yield _line("neither has any")
         return
     table = _table("", "A", "B", "B - A", "better", right=("A", "B", "B - A"))
-    for metric in found.metrics:
+    for metric in diff.metrics:
         better = Text(metric.better or "", STYLES.get(metric.better or "", ""))
         _add(table, metric.name, number(metric.name, metric.a), number(metric.name, metric.b), change(metric), better)
     yield table
@@ -164,9 +164,9 @@ def points(share: float) -> str:
     return text[1:] if float(text) == 0 else text
 
 
-def _tests(found: Diff) -> Iterator[RenderableType]:
+def _tests(diff: Diff) -> Iterator[RenderableType]:
     yield _line("Significance of the difference in accuracy: McNemar's exact test", HEADING)
-    tests = {split: test for split, test in found.tests.items() if isinstance(test, Paired)}
+    tests = {split: test for split, test in diff.tests.items() if isinstance(test, Paired)}
     if tests:
         headings = ("n", "both\nright", "only\nA", "only\nB", "both\nwrong", "points\nB - A", "95%\ninterval", "p")
         table = _table("", *headings, right=headings)
@@ -177,7 +177,7 @@ def _tests(found: Diff) -> Iterator[RenderableType]:
             _add(table, split, *(f"{count:,}" for count in counts), *gap)
         yield table
     reasons: dict[str, list[str]] = {}
-    for split, test in found.tests.items():
+    for split, test in diff.tests.items():
         reasons.setdefault(verdict(test) if isinstance(test, Paired) else f"no test: {test}", []).append(split)
     for reason, splits in reasons.items():
         yield _line(f"{' and '.join(splits)}: {reason}")
@@ -201,12 +201,12 @@ def verdict(test: Paired) -> str:
         return "no difference: only A is right as often as only B"
     share = "less than 0.01" if test.p < 1e-4 else f"{100 * test.p:.2g}" if test.p < 0.995 else "100"
     better = f"{'B' if test.difference > 0 else 'A'} is significantly better"
-    said = better if test.p < LEVEL else "no significant difference"
-    return f"{said}; chance alone gives such a gap in {share}% of cases"
+    words = better if test.p < LEVEL else "no significant difference"
+    return f"{words}; chance alone gives such a gap in {share}% of cases"
 
 
-def _curves(found: Diff, console: Console) -> Iterator[RenderableType]:
-    epochs = [row["epoch"] for rows in found.curves for row in rows]
+def _curves(diff: Diff, console: Console) -> Iterator[RenderableType]:
+    epochs = [row["epoch"] for rows in diff.curves for row in rows]
     if not epochs:
         yield _line("Curves", HEADING)
         yield _line("neither has any evaluation (metrics.csv)")
@@ -219,7 +219,7 @@ def _curves(found: Diff, console: Console) -> Iterator[RenderableType]:
     bars = blocks.PLAIN_BARS if console.options.ascii_only else blocks.BARS
     table = _table("", " ", "curve", "first", "best", "at epoch", "last", right=("first", "best", "at epoch", "last"))
     for name in CURVES:
-        drawn = [[(row["epoch"], row[name]) for row in rows if name in row] for rows in found.curves]
+        drawn = [[(row["epoch"], row[name]) for row in rows if name in row] for rows in diff.curves]
         up = _range([y for points in drawn for _, y in points], name)
         for who, line in zip("AB", drawn, strict=True):
             label = name if who == "A" else ""
@@ -236,12 +236,12 @@ def _curves(found: Diff, console: Console) -> Iterator[RenderableType]:
             )
             _add(table, label, Text(who, STYLES[who]), Text(curve, STYLES[who]), *numbers)
     yield table
-    yield from _no_verdict("val/", found)
+    yield from _no_verdict("val/", diff)
 
 
-def _no_verdict(split: str, found: Diff) -> Iterator[RenderableType]:
+def _no_verdict(split: str, diff: Diff) -> Iterator[RenderableType]:
     """Say who has seen the pictures of a split before, `val/` or another."""
-    who = found.trained_on_validation
+    who = diff.trained_on_validation
     if who and is_of_validation(split):
         yield _line(f"no verdict by validation: {who} trained on these pictures (data.train_on_all)", QUIET)
 
@@ -256,20 +256,20 @@ def _range(values: Sequence[float], name: str) -> tuple[float, float]:
     return (min(scaled), max(scaled)) if scaled else (0.0, 1.0)
 
 
-def _disagreements(found: Diff, console: Console, images: int) -> Iterator[RenderableType]:
-    answers = found.disagreements
+def _disagreements(diff: Diff, console: Console, images: int) -> Iterator[RenderableType]:
+    answers = diff.disagreements
     if isinstance(answers, str):
-        yield _line(f"Pictures on which they disagree, {found.split} split", HEADING)
+        yield _line(f"Pictures on which they disagree, {diff.split} split", HEADING)
         yield _line(f"not known: {answers}")
         return
     a, b, neither = answers.counts()
-    title = f"Pictures on which they disagree, {found.split} split: {len(answers.rows):,} of {len(answers.a):,}"
+    title = f"Pictures on which they disagree, {diff.split} split: {len(answers.rows):,} of {len(answers.a):,}"
     yield _line(title, HEADING)
     if not len(answers.rows):
         yield _line("none: they give the same answer to each")
         return
     yield _line(f"A is right in {a:,}, B in {b:,}, neither in {neither:,}; first those where both are surest")
-    yield from _no_verdict(f"{found.split}/", found)
+    yield from _no_verdict(f"{diff.split}/", diff)
     rows = answers.rows[: max(LISTED, images)].tolist()
     table = _table("row", "true", "A", " ", "B", "  ", "right", right=("row", " ", "  "))
     for row in rows:
@@ -282,15 +282,15 @@ def _disagreements(found: Diff, console: Console, images: int) -> Iterator[Rende
         every = len(answers.rows)
         more = f"and {every - len(rows):,} more: --images {every} lists and draws all, --format json lists them"
         yield _line(more, QUIET)
-    yield from _pictures(found, answers, rows[:images], console)
+    yield from _pictures(diff, answers, rows[:images], console)
 
 
-def _pictures(found: Diff, answers: Disagreements, rows: Sequence[int], console: Console) -> Iterator[RenderableType]:
+def _pictures(diff: Diff, answers: Disagreements, rows: Sequence[int], console: Console) -> Iterator[RenderableType]:
     """Yield the pictures of some rows, side by side; nothing where they cannot be seen."""
     if not rows or not has_greys(console):
         return
     try:
-        images = difference.images(found, rows)
+        images = difference.images(diff, rows)
     except Unavailable as reason:
         yield _line(f"no pictures: {reason}", QUIET)
         return

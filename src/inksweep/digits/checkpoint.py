@@ -1,4 +1,4 @@
-"""Weights on disk: `model.pt` for whoever uses the model, `checkpoint.pt` for whoever goes on training it.
+"""Weights on disk: `model.pt` to use a model, `checkpoint.pt` to go on training it.
 
 Both are read with `weights_only=True`: a file can hold tensors and plain values, never code.
 """
@@ -20,7 +20,7 @@ FORMAT = 1
 
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write `content` (tensors and plain values) so that a reader never sees half of it."""
-    buffer = io.BytesIO()  # torch.save hides a full disk behind an error of its own
+    buffer = io.BytesIO()  # into a file, torch.save would turn a full disk into an error of its own
     torch.save({"format": FORMAT, **content}, buffer)
     with replacing(path, "wb") as file:
         file.write(buffer.getbuffer())
@@ -34,7 +34,7 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder; name the file in it, such as {path / 'model.pt'}") from None
-    except Exception as error:  # what garbage makes the reader stumble over is as various as garbage
+    except Exception as error:  # torch raises errors of many kinds for a broken file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: cannot be read as saved weights ({reason}); train or fetch it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

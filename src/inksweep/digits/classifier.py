@@ -1,4 +1,4 @@
-"""A saved model as its user wants it: stored pixels in, probabilities out. It knows neither data sets nor configs."""
+"""A saved model with all that belongs to it: pixels in, probabilities out. It knows neither data sets nor configs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Classifier(nn.Module):
         size: height and width of the pictures, in pixels.
         mean: of the training pixels, on a scale of 0 to 1.
         std: their standard deviation.
-        temperature: what the logits are divided by, so that the probabilities are as sure as they should be.
+        temperature: what the logits are divided by, so that the model is as often right as it says.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Classifier(nn.Module):
         return (self.logits(pixels) / self.temperature).softmax(dim=1)
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """(n, size, size) as for `forward` -> (n, classes), what the model itself says: not yet divided."""
+        """(n, size, size) as for `forward` -> (n, classes), before they are divided by the temperature."""
         if not isinstance(pixels, Tensor):
             kind = type(pixels).__name__
             raise InputError(f"pictures as a {kind}: must be a torch tensor; torch.as_tensor makes one")

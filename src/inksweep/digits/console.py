@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a bar on a terminal, a line an evaluation everywhere."""
+"""What a run shows while it trains: a bar on a terminal, and a line an evaluation."""
 
 import sys
 from collections.abc import Iterable

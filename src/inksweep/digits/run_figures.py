@@ -39,7 +39,7 @@ def draw(run: RunDir, conf: Config) -> None:
             if figure is not None:
                 figures.save(figure, run.figures / f"{name}.png")
                 drawn.append(name)
-        except Exception as error:  # a full disk, a file that somebody removed meanwhile, a fault of ours
+        except Exception as error:  # a full disk, a file that was removed, a fault in a figure
             log.warning("%s is not drawn (%s); the run itself is whole", name, last_line(error) or repr(error))
             log.debug("why %s is not drawn", name, exc_info=True)
     if drawn:
@@ -47,7 +47,7 @@ def draw(run: RunDir, conf: Config) -> None:
 
 
 def learning_curve(run: RunDir, conf: Config) -> Figure:
-    """Draw the evaluations, and which of them is the saved model, if there is one."""
+    """Draw the evaluations, and mark the one whose weights were saved, if any were."""
     rows = metrics.curve(run.root)
     name = shown(run.root) + (", trained on validation too" if conf.data.train_on_all else "")
     kept = {name: kept_epoch(rows, conf)} if rows and run.model.is_file() else None

@@ -54,67 +54,6 @@ def run(name: str, overrides: Sequence[str] = (), augment: str | None = None, ou
     print(f"picture: {path}")
 
 
-def one_of_each(labels: Tensor, classes: int, rounds: int) -> Tensor:
-    """Return row numbers of the first `rounds` digits of each class: one of every class, then one more of each."""
-    rows = [(labels == label).nonzero().flatten()[:rounds] for label in range(classes)]
-    return torch.cat([row[turn : turn + 1] for turn in range(rounds) for row in rows])
-
-
-def panels(
-    images: Tensor,
-    names: Sequence[str],
-    mean: float,
-    std: float,
-    augment: Callable[[Tensor, Generator], Tensor] | None,
-) -> list[Panel]:
-    """Show digits, uint8 (n, h, w), as stored, as the network sees them, and augmented (unless `augment` is None).
-
-    What a network is given is turned back into ink before it is shown: whoever looks can see that nothing got lost.
-    `names` (n) are those of their classes.
-    """
-    stored = scaled(images)
-    given = to_input(images, mean, std)
-    restored = given * std + mean
-    error = float((restored - stored).abs().max()) * 255
-    shown = [
-        ("As stored: 0 (background) to 255 (ink)", stored),
-        (
-            f"As the network sees them: {float(given.min()):.2f} to {float(given.max()):.2f}; with that undone, "
-            f"they differ from the stored by at most {error:.4f}",
-            restored,
-        ),
-    ]
-    if augment is not None:
-        changed = augment(stored, torch.Generator().manual_seed(0))
-        shown.append((f"Augmented, as an epoch may show them: {augment}", changed))
-    return [Panel(title, pictures.squeeze(1).numpy(), names) for title, pictures in shown]
-
-
-def table(conf: "Config", measured: "Sequence[Facts]") -> "Table":
-    """Return what `inksweep data` prints of a data set."""
-    from rich.table import Table
-
-    table = Table(title=f"{conf.data.name}, verified", title_justify="left")
-    for heading in ("", *(part.name for part in measured)):
-        table.add_column(heading, justify="right" if heading else "left")
-
-    def row(name: str, cells: list[str], *, last: bool = False) -> None:
-        table.add_row(name, *cells, end_section=last)
-
-    row("shape", [" x ".join(f"{length:,}" for length in part.shape) for part in measured])
-    row("type", [part.dtype for part in measured])
-    row("stored values", ["{} to {}".format(*part.stored_range) for part in measured])
-    row("mean (of 0 to 1)", [f"{part.mean:.4f}" for part in measured])
-    row("std (of 0 to 1)", [f"{part.std:.4f}" for part in measured], last=True)
-    row("normalised values", ["{:.3f} to {:.3f}".format(*part.input_range) for part in measured])
-    # + 0.0: no minus before a zero
-    row("normalised mean", [f"{round(part.input_mean, 4) + 0.0:.4f}" for part in measured])
-    row("normalised std", [f"{part.input_std:.4f}" for part in measured], last=True)
-    for label, name in enumerate(conf.data.classes):
-        row(f"class {name}", [f"{part.class_counts[label]:,}" for part in measured])
-    return table
-
-
 @dataclass(frozen=True)
 class Facts:
     """What is in one split, on the scale 0..1, and after normalisation as the network sees it."""
@@ -154,3 +93,70 @@ def facts(name: str, digits: Digits, conf: DataConfig) -> Facts:
         input_std=std / conf.std,
         class_counts=torch.bincount(digits.labels, minlength=len(conf.classes)).tolist(),
     )
+
+
+def table(conf: "Config", measured: "Sequence[Facts]") -> "Table":
+    """Return what `inksweep data` prints of a data set."""
+    from rich.table import Table
+
+    table = Table(title=f"{conf.data.name}, verified", title_justify="left")
+    for heading in ("", *(part.name for part in measured)):
+        table.add_column(heading, justify="right" if heading else "left")
+
+    def row(name: str, cells: list[str], *, last: bool = False) -> None:
+        table.add_row(name, *cells, end_section=last)
+
+    row("shape", [" x ".join(f"{length:,}" for length in part.shape) for part in measured])
+    row("type", [part.dtype for part in measured])
+    row("stored values", ["{} to {}".format(*part.stored_range) for part in measured])
+    row("mean (of 0 to 1)", [f"{part.mean:.4f}" for part in measured])
+    row("std (of 0 to 1)", [f"{part.std:.4f}" for part in measured], last=True)
+    row("normalised values", ["{:.3f} to {:.3f}".format(*part.input_range) for part in measured])
+    # + 0.0: no minus before a zero
+    row("normalised mean", [f"{round(part.input_mean, 4) + 0.0:.4f}" for part in measured])
+    row("normalised std", [f"{part.input_std:.4f}" for part in measured], last=True)
+    for label, name in enumerate(conf.data.classes):
+        row(f"class {name}", [f"{part.class_counts[label]:,}" for part in measured])
+    return table
+
+
+def one_of_each(labels: Tensor, classes: int, rounds: int) -> Tensor:
+    """Return row numbers of the first `rounds` digits of each class: one of every class, then one more of each."""
+    rows = [(labels == label).nonzero().flatten()[:rounds] for label in range(classes)]
+    return torch.cat([row[turn : turn + 1] for turn in range(rounds) for row in rows])
+
+
+def panels(
+    images: Tensor,
+    names: Sequence[str],
+    mean: float,
+    std: float,
+    augment: Callable[[Tensor, Generator], Tensor] | None,
+) -> list[Panel]:
+    """Return digits as stored, as the network sees them, and augmented, a panel each.
+
+    What a network is given is turned back into ink before it is drawn, to show that normalising loses nothing.
+
+    Args:
+        images: uint8 (n, h, w).
+        names: of their classes, (n,).
+        mean: of the training pixels, on a scale of 0 to 1.
+        std: their standard deviation.
+        augment: float pictures (n, 1, h, w) in 0..1 and a generator -> the same shape; None: not drawn.
+    """
+    stored = scaled(images)
+    given = to_input(images, mean, std)
+    restored = given * std + mean
+    error = float((restored - stored).abs().max()) * 255
+    shown = [
+        ("As stored: 0 (background) to 255 (ink)", stored),
+        (
+            f"As the network sees them: {float(given.min()):.2f} to {float(given.max()):.2f}; with that undone, "
+            f"they differ from the stored by at most {error:.4f}",
+            restored,
+        ),
+    ]
+    if augment is not None:
+        changed = augment(stored, torch.Generator().manual_seed(0))
+        shown.append((f"Augmented, as an epoch may show them: {augment}", changed))
+    return [Panel(title, pictures.squeeze(1).numpy(), names) for title, pictures in shown]

@@ -9,8 +9,10 @@ from typing import Any
 
 from inksweep.errors import InputError
 
-# Settings that change nothing a run learns: where its files come from, and what is written besides.
-SILENT = re.compile(r"(data\.(root|npm|checksums)|trainer\.(resume|keep_checkpoint)|figures|tracker)(\..+)?")
+# Settings that change nothing a run learns: where its files come from, how they are described, what is written besides.
+SILENT = re.compile(
+    r"(data\.(root|npm|checksums|title|about|handwritten_digits)|trainer\.(resume|keep_checkpoint)|figures|tracker)(\..+)?"
+)
 # The most values that a config may hold: a few aliases in YAML, each naming the one before twice, are a billion.
 MOST_VALUES = 100_000
 

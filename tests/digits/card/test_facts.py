@@ -27,10 +27,8 @@ def test_accuracy_has_wilsons_interval() -> None:
 
 
 def test_the_class_table_is_that_of_counting() -> None:
-    given = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2])
-    answered = np.array([0, 0, 1, 2, 1, 1, 1, 1, 2])
-    confusion = facts.matrix(given, answered, 4)
-    assert confusion.tolist() == [[2, 1, 1, 0], [0, 2, 0, 0], [0, 2, 1, 0], [0, 0, 0, 0]]
+    # A row a given class, a column an answer.
+    confusion = np.array([[2, 1, 1, 0], [0, 2, 0, 0], [0, 2, 1, 0], [0, 0, 0, 0]])
     zero, one, two, none = facts.per_class(confusion, ["a", "b", "c", "d"])
     assert zero == {
         "name": "a",
@@ -51,6 +49,30 @@ def test_the_known_label_errors_are_fifteen_ten_of_them_with_a_majority() -> Non
     with_majority = {row: majority for row, majority in labels.MAJORITY.items() if majority is not None}
     assert with_majority == {947: 9, 1621: 6, 1901: 4, 2462: 0, 2597: 3, 3558: 0, 5937: 3, 6651: 6, 6783: 6, 9729: 6}
     assert set(labels.MAJORITY) - set(with_majority) == {2130, 2654, 3520, 8527, 9679}
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "digits"),
+    [
+        ("mnist", "MNIST", True),
+        ("qmnist", "QMNIST", True),
+        ("emnist_digits", "EMNIST Digits", True),
+        ("usps", "USPS", True),
+        ("kmnist", "KMNIST", False),
+        ("fashion_mnist", "Fashion-MNIST", False),
+    ],
+)
+def test_a_data_set_brings_its_own_words(name: str, title: str, digits: bool) -> None:
+    conf = compose_config([f"data={name}"]).data
+    described = facts.describe_data(conf)
+    assert (described["title"], described["handwritten_digits"]) == (title, digits)
+    # Of those that are no digits nothing is said but their size.
+    assert (described["about"] is not None) is digits
+
+
+def test_a_data_set_without_words_goes_by_its_name() -> None:
+    conf = compose_config(["data.name=mine", "data.title=null", "data.about=null"]).data
+    assert facts.describe_data(conf)["title"] == "mine"
 
 
 @pytest.mark.parametrize(

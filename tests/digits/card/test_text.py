@@ -27,6 +27,9 @@ CARD: dict[str, Any] = {
     "model": {"class": "CNN", "settings": {}, "members": None, "parameters": 29_066},
     "data": {
         "name": "mnist",
+        "title": "MNIST",
+        "about": "28 x 28 pixels, white on black",
+        "handwritten_digits": True,
         "classes": list("0123456789"),
         "size": 28,
         "train": 55_000,
@@ -118,10 +121,17 @@ def test_the_first_sentence_says_what_it_is_and_how_good() -> None:
 
 
 def test_the_classes_of_another_data_set_are_no_digits() -> None:
-    said = written(data__name="fashion_mnist", data__classes=["shirt", "bag"])
+    data = {"name": "bags", "title": "Bags and shirts", "about": None, "handwritten_digits": False}
+    said = written(data=CARD["data"] | data | {"classes": ["shirt", "bag"]})
     assert "tells 2 classes apart" in said
-    assert "of Fashion-MNIST" in said
+    assert "pictures of Bags and shirts" in said
+    assert "It knows pictures like those of Bags and shirts: 28 x 28 pixels, background 0." in said
     assert not re.search(r"digit|hand|ink", said.replace("inksweep", ""))
+
+
+def test_the_limits_say_what_the_pictures_look_like() -> None:
+    said = written(data__title="USPS", data__about="from postcodes, filling their square")
+    assert "It knows pictures like those of USPS: from postcodes, filling their square. For other hands, pens" in said
 
 
 @pytest.mark.parametrize("interval", [None, [0.99, 0.995]])

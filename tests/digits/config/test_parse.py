@@ -6,8 +6,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from inksweep.digits.config import model, optimizer, parse
-from inksweep.digits.config.schema import Config
+from inksweep.digits.config import model, optimizer, parse, scheduler
+from inksweep.digits.config.schema import SCHEMAS, Config
 from inksweep.errors import InputError, explain
 from tests.conftest import CONF
 
@@ -32,6 +32,11 @@ def test_the_groups_hold_what_is_promised() -> None:
     assert options("scheduler") == ["cosine", "none", "onecycle", "step"]
     assert options("augment") == ["affine", "elastic", "erasing", "handwriting", "none", "stroke"]
     assert options("experiment") == ["accurate", "accurate_mlp", "lht_mnist", "quick", "record"]
+
+
+@pytest.mark.parametrize("group", SCHEMAS)
+def test_every_option_has_a_schema_and_every_schema_an_option(group: str) -> None:
+    assert sorted(SCHEMAS[group]) == options(group)
 
 
 def test_a_group_becomes_its_dataclass(compose: Compose) -> None:
@@ -64,6 +69,8 @@ BAD = [
     ("data.train_limit=55001", "data.train_limit=55001: must be null or from 1 to 55000"),
     ("data.std=0", "data.std=0.0: must be a finite number above 0"),
     ("data.name=../up", "data.name=../up: must be a plain folder name"),
+    ("data.title=' '", "data.title=' ': must be null or words on one line"),
+    ("data.about=''", "data.about='': must be null or words on one line"),
     ("seed=-1", "seed=-1: must be from 0"),
     ("objective=test/accuracy", "objective=test/accuracy: must be one of val/accuracy, val/loss, alone or first"),
     ("objective=val/acuracy", "first in a list; did you mean 'val/accuracy'?"),
@@ -233,7 +240,7 @@ def test_the_lightning_hydra_template_experiment_is_its_example(compose: Compose
         model.Activation.relu,
     )
     assert (type(conf.optimizer), conf.optimizer.lr, conf.optimizer.weight_decay) == (optimizer.AdamConfig, 0.001, 0.0)
-    assert isinstance(conf.scheduler, optimizer.ConstantConfig)
+    assert isinstance(conf.scheduler, scheduler.ConstantConfig)
     assert (conf.data.batch_size, conf.data.val_size, conf.data.train_size) == (128, 5000, 55000)
     assert conf.trainer.epochs == 10
 

@@ -25,8 +25,8 @@ from filelock import FileLock
 from hydra.utils import execution_whitelist
 
 from inksweep.digits.config.data import DataConfig
+from inksweep.digits.data.arrays import prepare
 from inksweep.digits.data.prepared import PreparedDir, prepared_dir
-from inksweep.digits.data.sources import prepare
 from inksweep.errors import InputError
 from tests.conftest import DIGITS, REPOSITORY, compose_config, tiny
 
@@ -334,7 +334,7 @@ def test_what_npm_has_to_say_is_passed_on(
 
 def test_two_processes_at_once_both_get_the_data(tiny_root: Path) -> None:
     code = (
-        "import logging, sys\nfrom tests import conftest\nfrom inksweep.digits.data.sources import prepare\n"
+        "import logging, sys\nfrom tests import conftest\nfrom inksweep.digits.data.arrays import prepare\n"
         "logging.basicConfig(level=logging.INFO)\n"
         f"prepare(conftest.compose_config(conftest.tiny({str(tiny_root)!r})).data)"
     )

@@ -124,7 +124,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]
 # Settings.
 
 
-def told_settings(compose: Callable, *overrides: str) -> dict[str, Any]:
+def logged_settings(compose: Callable, *overrides: str) -> dict[str, Any]:
     from inksweep.digits.tracker.tracked import settings
 
     choices = {"model": "mlp", "trainer": "default", "experiment": None, "hydra/launcher": "basic", "tracker": "mlflow"}
@@ -132,7 +132,7 @@ def told_settings(compose: Callable, *overrides: str) -> dict[str, Any]:
 
 
 def test_settings_are_flat_under_the_names_that_one_types(compose: Callable) -> None:
-    told = told_settings(compose, "model.hidden=[256,128]", "optimizer.lr=0.05", "trainer.clip_norm=1")
+    told = logged_settings(compose, "model.hidden=[256,128]", "optimizer.lr=0.05", "trainer.clip_norm=1")
     assert told["model"] == "mlp"
     assert (told["model.hidden"], told["model.activation"]) == ("[256,128]", "relu")
     assert (told["optimizer.lr"], told["optimizer.nesterov"], told["trainer.clip_norm"]) == (0.05, True, 1.0)
@@ -140,7 +140,9 @@ def test_settings_are_flat_under_the_names_that_one_types(compose: Callable) -> 
 
 
 def test_settings_leave_out_what_says_nothing(compose: Callable) -> None:
-    told = told_settings(compose, "data.root=/elsewhere", "trainer.threads=1", "tracker=mlflow", "figures=true")
+    told = logged_settings(
+        compose, "data.root=/elsewhere", "data.title=Mine", "trainer.threads=1", "tracker=mlflow", "figures=true"
+    )
     silent = ["data.checksums", "data.classes", "data.root", "trainer.threads", "trainer.resume", "model._target_"]
     assert not {*silent, "trainer", "experiment", "hydra/launcher", "tracker", "tracker.uri", "figures"} & set(told)
     assert {key for key in told if key.startswith("data")} == {"data.batch_size", "data.train_limit"}
@@ -148,7 +150,7 @@ def test_settings_leave_out_what_says_nothing(compose: Callable) -> None:
 
 def test_settings_hold_what_was_typed_as_it_was_typed(compose: Callable) -> None:
     # one width of a list, as a search space may set it, and a value that is seldom changed
-    told = told_settings(compose, "model.hidden=[64,64]", "model.hidden.0=32", "data.fit=20")
+    told = logged_settings(compose, "model.hidden=[64,64]", "model.hidden.0=32", "data.fit=20")
     assert (told["model.hidden"], told["model.hidden.0"], told["data.fit"]) == ("[32,64]", 32, 20)
 
 

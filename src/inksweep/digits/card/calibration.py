@@ -12,7 +12,7 @@ from torch.nn import functional
 Numbers = npt.NDArray[np.floating[Any]]
 
 BINS = 15
-# No model of use needs more or less; a hopeless one would ask for infinity.
+# The range that is searched: useful models lie well inside it, and those that guess would have no finite group.
 LEAST, GREATEST = 1 / 16, 16.0
 # Halvings of the range that holds the temperature: more than float64 can tell apart.
 HALVINGS = 60
@@ -106,8 +106,8 @@ class Answers:
 
 def error(bins: Sequence[Bin]) -> float:
     """Return the expected calibration error: the mean distance of confidence and accuracy over bins (Naeini 2015)."""
-    total = sum(one.count for one in bins)
-    return sum(one.count / total * abs(one.right / one.count - one.confidence) for one in bins)
+    total = sum(group.count for group in bins)
+    return sum(group.count / total * abs(group.right / group.count - group.confidence) for group in bins)
 
 
 def summary(answers: Answers) -> dict[str, float]:

@@ -13,9 +13,9 @@ import torch
 from filelock import FileLock, Timeout
 
 from inksweep.digits import checkpoint, classifier, export
-from inksweep.digits.card import ensemble, facts, measure, pictures, source, text
+from inksweep.digits.card import ensemble, facts, measure, pictures, text
 from inksweep.digits.card.calibration import Answers
-from inksweep.digits.card.source import Source
+from inksweep.digits.card.source import Source, find
 from inksweep.digits.data import dataset
 from inksweep.digits.data.dataset import Digits
 from inksweep.digits.data.prepared import checksum
@@ -32,7 +32,7 @@ from inksweep.runs.predictions import Predictions
 
 log = logging.getLogger(__name__)
 
-# A sweep that saves its winner takes a moment.
+# How long to wait for a sweep that is saving its winner, which takes seconds.
 PATIENCE_S = 30.0
 PREFIX = ".card-"
 
@@ -48,17 +48,17 @@ def run(folder: Path, overrides: list[str]) -> None:
         InputError: something in it cannot be used, or it was changed meanwhile; the folder is as it was.
     """
     _put_back(folder)
-    found = source.find(folder, overrides)
-    out = found.out
+    source = find(folder, overrides)
+    out = source.out
     with export.alone(out):
         _put_back(out.root)
         for leftover in out.root.parent.glob(f"{PREFIX}*"):
             shutil.rmtree(leftover)
         building = WinnerDir(Path(tempfile.mkdtemp(dir=out.root.parent, prefix=PREFIX)))
         try:
-            card = _build(found, building)
-            building.root.chmod(found.folder.stat().st_mode)  # mkdtemp's is private
-            _put(found, building)
+            card = _build(source, building)
+            building.root.chmod(source.folder.stat().st_mode)  # mkdtemp's is private
+            _put(source, building)
         finally:
             shutil.rmtree(building.root, ignore_errors=True)
     test = card["accuracy"]["test"]
@@ -77,36 +77,36 @@ def _put_back(folder: Path) -> None:
         recover(folder)
 
 
-def _build(found: Source, building: WinnerDir) -> dict[str, Any]:
+def _build(source: Source, building: WinnerDir) -> dict[str, Any]:
     """Make the whole folder beside the one that is there; return the facts of the card."""
-    if found.is_winner:
+    if source.is_winner:
         try:
-            shutil.copytree(found.folder, building.root, symlinks=True, dirs_exist_ok=True)
-        except shutil.Error as error:  # a list of files that were there a moment ago
-            raise _changed(found) from error
-    content = _content(found)
+            shutil.copytree(source.folder, building.root, symlinks=True, dirs_exist_ok=True)
+        except shutil.Error as error:  # the sweep removed some of its files meanwhile
+            raise _changed(source) from error
+    content = _content(source)
     checkpoint.save(building.model, content)
     model, about = checkpoint.load_model(building.model)
-    device.set_threads(found.conf.trainer.threads)
-    splits = dataset.load(found.conf.data)
-    measured = measure.measure(found, model, about, splits)
+    device.set_threads(source.conf.trainer.threads)
+    splits = dataset.load(source.conf.data)
+    measured = measure.measure(source, model, about, splits)
     content["temperature"] = measured.temperature
-    result = found.result
+    result = source.result
     if isinstance(model, Ensemble):  # a single model has those of its training
         content["metrics"] = measured.metrics
-    if found.members:
-        result = ensemble.result(found, measured.metrics, parameter_count(model))
+    if source.members:
+        result = ensemble.result(source, measured.metrics, parameter_count(model))
         results.write(building.result, result)
     checkpoint.save(building.model, content)
     answers = {name: _predictions(scaled, getattr(splits, name)) for name, scaled in measured.scaled.items()}
     predictions.save(building.predictions, answers)
-    card = facts.collect(found, result, model, about, measured, splits)
+    card = facts.collect(source, result, model, about, measured, splits)
     ready = classifier.load(building.model)
     card["outside"] = measure.outside(ready, splits.test)
     card["bytes"] = building.model.stat().st_size
     card["latency"] = latency({"torch": ready}, splits.test.images[:1])
     card["processor"] = measure.processor()
-    card["exports"] = _exports(found, building)
+    card["exports"] = _exports(source, building)
     pictures.draw(building, card, measured, splits.test.images)
     with replacing(building.card_facts) as file:
         json.dump(card, file, indent=2, allow_nan=False)
@@ -116,19 +116,20 @@ def _build(found: Source, building: WinnerDir) -> dict[str, Any]:
     return card
 
 
-def _content(found: Source) -> dict[str, Any]:
+def _content(source: Source) -> dict[str, Any]:
     """Return what model.pt is to hold: the model as it is there, or the members named, made one."""
-    members, content = found.members, checkpoint.load(found.model)
-    # Once made it stays: a winner may be moved to where other runs have the names of its members.
+    members, content = source.members, checkpoint.load(source.model)
+    # An ensemble that is made already is not made again: after the winner was moved, the names of its members may be
+    # those of other runs.
     if not members or len(content.get("model", {}).get("members", [])) == len(members):
         return content
     missing = [member.model for member in members if not member.model.is_file()]
     if missing:
-        raise InputError(f"{shown(missing[0])}: there is no such file; the ensemble in {shown(found.folder)} needs it")
+        raise InputError(f"{shown(missing[0])}: there is no such file; the ensemble in {shown(source.folder)} needs it")
     first = checkpoint.load(members[0].model)
     if not _same_weights(first, content):
         raise InputError(
-            f"{shown(members[0].model)}: is not the model that {shown(found.folder)} was made of; "
+            f"{shown(members[0].model)}: is not the model that {shown(source.folder)} was made of; "
             "put the winner back into its sweep"
         )
     return checkpoint.merge([member.model for member in members])
@@ -143,10 +144,12 @@ def _predictions(answers: Answers, digits: Digits) -> Predictions:
     return Predictions(digits.labels.numpy(), answers.predicted, answers.confidence)
 
 
-def _exports(found: Source, building: WinnerDir) -> dict[str, Any]:
-    """Export what the sweep asked for, and anew what is there of another model; what cannot be is a warning.
+def _exports(source: Source, building: WinnerDir) -> dict[str, Any]:
+    """Export the formats that the sweep asked for, and again those that are there of another model.
 
-    Only a format's own file counts: one that was written elsewhere with `--out` belongs to who wrote it.
+    A format that cannot be exported costs a warning.
+
+    Only the file beside the model is made anew: one that `inksweep export --out` wrote elsewhere is left alone.
 
     Returns:
         By format what export.json says of it, or `{"failed": reason}`.
@@ -159,31 +162,31 @@ def _exports(found: Source, building: WinnerDir) -> dict[str, Any]:
     }
     there = [name for name, file in own.items() if file.is_file()]
     exports: dict[str, Any] = {}
-    for name in dict.fromkeys([*(found.selection.export if found.selection else ()), *there]):
+    for name in dict.fromkeys([*(source.selection.export if source.selection else ()), *there]):
         if name in there and recorded[name].get("model_sha256") == model_sha256:
             exports[name] = recorded[name]
             continue
         try:
-            exports[name] = export.make(building.root, [name], found.conf)[name]
-        except Exception as error:  # exporters fail in many ways; the winner is whole without
+            exports[name] = export.make(building.root, [name], source.conf)[name]
+        except Exception as error:  # exporters raise errors of many kinds, and the card is written all the same
             reason = last_line(error) or repr(error)
             log.warning("not exported as %s: %s", name, reason)
             exports[name] = {"failed": reason}
-            if name in own:  # what is left is of another model
+            if name in own:  # the file that is there is of another model
                 own[name].unlink(missing_ok=True)
                 export.record(building.root, {name: None})
     return exports
 
 
-def _put(found: Source, building: WinnerDir) -> None:
+def _put(source: Source, building: WinnerDir) -> None:
     """Put the finished folder in its place, unless the sweep has another winner by now."""
-    if not found.is_winner:
-        put_folder(building.root, found.out.root)
+    if not source.is_winner:
+        put_folder(building.root, source.out.root)
         return
-    with _no_winner_saved(found.folder):
-        if not found.is_current():
-            raise _changed(found)
-        put_folder(building.root, found.out.root)
+    with _no_winner_saved(source.folder):
+        if not source.is_current():
+            raise _changed(source)
+        put_folder(building.root, source.out.root)
 
 
 @contextmanager
@@ -200,5 +203,5 @@ def _no_winner_saved(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _changed(found: Source) -> InputError:
-    return InputError(f"{shown(found.folder)}: the winner was changed meanwhile; give the command again")
+def _changed(source: Source) -> InputError:
+    return InputError(f"{shown(source.folder)}: the winner was changed meanwhile; give the command again")

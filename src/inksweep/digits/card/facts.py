@@ -10,10 +10,12 @@ from inksweep.digits.card import labels
 from inksweep.digits.card.calibration import Answers, summary
 from inksweep.digits.card.measure import Measured
 from inksweep.digits.card.source import Source
+from inksweep.digits.config.data import DataConfig
 from inksweep.digits.config.parse import plain
 from inksweep.digits.data.dataset import Splits
 from inksweep.digits.models import Ensemble, parameter_count
 from inksweep.paths import shown
+from inksweep.runs.predictions import Predictions
 from inksweep.runs.result import Result
 from inksweep.significance import expected_optimism, wilson
 
@@ -39,10 +41,10 @@ def collect(
     Args:
         source: what the card is of.
         result: of the run or ensemble that the model is.
-        model: it.
+        model: the model.
         about: the rest of its model.pt.
         measured: its answers.
-        splits: to these pictures.
+        splits: the pictures that it answered.
     """
     conf = source.conf.data
     test, given = measured.scaled["test"], splits.test.labels.numpy()
@@ -52,7 +54,7 @@ def collect(
         "test": counted(test.correct),
         "test_corrected": _corrected(test.predicted, given) if known else None,
     }
-    confusion = matrix(given, test.predicted, len(conf.classes))
+    confusion = Predictions(given, test.predicted, test.confidence).confusion(len(conf.classes))
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "winner" if source.is_winner else "run",
@@ -60,7 +62,7 @@ def collect(
         "folder": source.shown,
         "selection": source.selection.content() if source.selection else None,
         "model": _model(model, about),
-        "data": _data(source),
+        "data": describe_data(conf),
         "accuracy": accuracy,
         "measured": {name: value for name, value in measured.metrics.items() if _is_shown(name, source)},
         "label_errors": _label_errors(test, given, conf.classes) if known else None,
@@ -77,12 +79,6 @@ def counted(correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Return how many of the answers (n,) are right, and Wilson's 95 % interval of the accuracy."""
     n, right = len(correct), int(correct.sum())
     return {"n": n, "right": right, "errors": n - right, "accuracy": right / n, "interval": list(wilson(right, n))}
-
-
-def matrix(given: Labels, predicted: Labels, classes: int) -> npt.NDArray[np.int64]:
-    """Return how often class `row` was answered with class `column`, (classes, classes)."""
-    pairs = given.astype(np.int64) * classes + predicted
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def per_class(confusion: npt.NDArray[np.int64], classes: list[str]) -> list[dict[str, Any]]:
@@ -108,6 +104,24 @@ def per_class(confusion: npt.NDArray[np.int64], classes: list[str]) -> list[dict
     return rows
 
 
+def describe_data(conf: DataConfig) -> dict[str, Any]:
+    """Return what a card says of a data set."""
+    return {
+        "name": conf.name,
+        "title": conf.title or conf.name,
+        "about": conf.about,
+        "handwritten_digits": conf.handwritten_digits,
+        "classes": list(conf.classes),
+        "size": conf.size,
+        "train": conf.train_size,
+        "val": conf.val_size,
+        "test": conf.test_images,
+        "split_seed": conf.split_seed,
+        "source": str(plain(conf.source).get("_target_", "")),
+        "checksums": dict(conf.checksums or {}),
+    }
+
+
 def _name(source: Source) -> str:
     if source.selection is not None:
         return source.selection.study
@@ -128,21 +142,6 @@ def _model(model: nn.Module, about: dict[str, Any]) -> dict[str, Any]:
         "settings": None if members else {name: value for name, value in described.items() if name != "_target_"},
         "members": members,
         "parameters": parameter_count(model),
-    }
-
-
-def _data(source: Source) -> dict[str, Any]:
-    conf = source.conf.data
-    return {
-        "name": conf.name,
-        "classes": list(conf.classes),
-        "size": conf.size,
-        "train": conf.train_size,
-        "val": conf.val_size,
-        "test": conf.test_images,
-        "split_seed": conf.split_seed,
-        "source": str(plain(conf.source).get("_target_", "")),
-        "checksums": dict(conf.checksums or {}),
     }
 
 

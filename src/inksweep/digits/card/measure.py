@@ -1,4 +1,4 @@
-"""What the model of a card answers: to the splits, at which temperature, and to pictures that are none of its kind."""
+"""What the model of a card answers: to both splits, at which temperature, and to pictures unlike those it knows."""
 
 import platform
 import subprocess
@@ -33,17 +33,17 @@ class Measured:
     # The validation answers that it was fitted on, at temperature 1 and at this one, of this model or of other runs;
     # None: the model has seen those pictures, and there are no others.
     fitted: tuple[Answers, Answers] | None
-    # Whether it is that of the card before, since those runs are gone.
+    # Whether the temperature is that of the card before, because the runs it was fitted on are not there any more.
     kept: bool
     # At temperature 1, and at that of the model.
     plain: dict[str, Answers]
     scaled: dict[str, Answers]
-    # As training reports them: of the logits as they are.
+    # As training reports them, at temperature 1.
     metrics: dict[str, float]
 
 
 def measure(source: Source, model: nn.Module, about: dict[str, Any], splits: Splits) -> Measured:
-    """Fit the temperature on the validation split, then look at both; the test split decides nothing.
+    """Fit the temperature on the validation split, then measure both splits; the test split decides nothing.
 
     Raises:
         InputError: the model is none for these pictures, or a run to calibrate on is not there and never was used.
@@ -110,14 +110,14 @@ def _logits(source: Source, path: Path, model: nn.Module, about: dict[str, Any],
     if (list(about["classes"]), preprocess["size"]) != (list(conf.classes), conf.size):
         raise InputError(f"{shown(path)}: its classes or picture size are not those of data.name={conf.name}")
     to_input = partial(dataset.to_input, mean=preprocess["mean"], std=preprocess["std"])
-    if source.conf.trainer.channels_last:  # as in training: the same numbers, and twice as fast
+    if source.conf.trainer.channels_last:  # as in training: twice as fast, and the same numbers
         model.to(memory_format=torch.channels_last)
     return evaluation.infer(model, digits.images, to_input, conf.eval_batch_size)
 
 
 @torch.inference_mode()
 def outside(classifier: Classifier, test: Digits) -> dict[str, Any]:
-    """Return what the model says to what it should not be given: nothing, noise, and black on white."""
+    """Return what the model answers to an empty picture, to noise, and to digits black on white."""
     size = test.images.shape[-1]
     classes = list(classifier.classes)
     noise = torch.randint(0, 256, (OUTSIDE, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

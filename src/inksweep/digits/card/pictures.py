@@ -52,11 +52,11 @@ def _caption(mistake: dict[str, Any]) -> str:
 
 def _series(name: str, answers: Answers) -> Reliability:
     bins = answers.equal_mass()
-    intervals = np.array([wilson(one.count - one.right, one.count) for one in bins])
+    intervals = np.array([wilson(group.count - group.right, group.count) for group in bins])
     return Reliability(
         name,
-        doubt=np.array([one.doubt for one in bins]),
-        wrong=np.array([1 - one.right / one.count for one in bins]),
+        doubt=np.array([group.doubt for group in bins]),
+        wrong=np.array([1 - group.right / group.count for group in bins]),
         low=intervals[:, 0],
         high=intervals[:, 1],
     )

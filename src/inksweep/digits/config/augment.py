@@ -6,15 +6,7 @@ from omegaconf import MISSING
 
 from inksweep.errors import need
 
-
-def _need_within(group: str, node: object, **limits: tuple[float, float]) -> None:
-    """Refuse a value of `node` that is outside its limits, both allowed."""
-    for key, (low, high) in limits.items():
-        value = getattr(node, key)
-        need(low <= value <= high, f"{group}.{key}", value, f"from {low} to {high}")
-
-
-# Of augmentations: a displacement in pixels, grid points along a side, a share.
+# Least and greatest value: of a displacement in pixels, of grid points along a side, of a share.
 PIXELS, CELLS, SHARE = (0, 10), (2, 28), (0, 1)
 
 
@@ -56,7 +48,7 @@ class ElasticConfig:
     cells: int = MISSING
 
     def __post_init__(self) -> None:
-        _need_within("augment", self, pixels=PIXELS, cells=CELLS)
+        _need_within(self, pixels=PIXELS, cells=CELLS)
 
 
 @dataclass
@@ -68,7 +60,7 @@ class StrokeConfig:
     amount: float = MISSING
 
     def __post_init__(self) -> None:
-        _need_within("augment", self, amount=SHARE)
+        _need_within(self, amount=SHARE)
 
 
 @dataclass
@@ -82,7 +74,7 @@ class ErasingConfig:
     size: float = MISSING
 
     def __post_init__(self) -> None:
-        _need_within("augment", self, probability=SHARE)
+        _need_within(self, probability=SHARE)
         need(0 < self.size <= 1, "augment.size", self.size, "above 0 and at most 1")
 
 
@@ -100,6 +92,24 @@ class HandwritingConfig(AffineConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _need_within("augment", self, elastic_pixels=PIXELS, elastic_cells=CELLS)
-        _need_within("augment", self, stroke_amount=SHARE, erasing_probability=SHARE)
+        _need_within(self, elastic_pixels=PIXELS, elastic_cells=CELLS)
+        _need_within(self, stroke_amount=SHARE, erasing_probability=SHARE)
         need(0 < self.erasing_size <= 1, "augment.erasing_size", self.erasing_size, "above 0 and at most 1")
+
+
+# By the name of the option, a file of conf/augment.
+OPTIONS: dict[str, type] = {
+    "none": IdentityConfig,
+    "affine": AffineConfig,
+    "elastic": ElasticConfig,
+    "stroke": StrokeConfig,
+    "erasing": ErasingConfig,
+    "handwriting": HandwritingConfig,
+}
+
+
+def _need_within(node: object, **limits: tuple[float, float]) -> None:
+    """Refuse a value of `node` that is outside its limits, both of which are allowed."""
+    for key, (low, high) in limits.items():
+        value = getattr(node, key)
+        need(low <= value <= high, f"augment.{key}", value, f"from {low} to {high}")

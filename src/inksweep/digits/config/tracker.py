@@ -1,4 +1,4 @@
-"""`conf/tracker`: who is told of a run besides `metrics.csv`."""
+"""`conf/tracker`: where a run is recorded besides `metrics.csv`."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -55,3 +55,12 @@ class WandbConfig:
     def __post_init__(self) -> None:
         good = bool(self.project) and not set(self.project) & set("/\\#?%:")
         need(good, "tracker.project", self.project, "a name without any of / \\ # ? % :")
+
+
+# By the name of the option, a file of conf/tracker.
+OPTIONS: dict[str, type] = {
+    "csv": CsvConfig,
+    "tensorboard": TensorBoardConfig,
+    "mlflow": MLflowConfig,
+    "wandb": WandbConfig,
+}

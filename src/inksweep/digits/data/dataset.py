@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from inksweep.digits.config.data import DataConfig
-from inksweep.digits.data.sources import prepare
+from inksweep.digits.data.arrays import prepare
 
 Batch = tuple[Tensor, Tensor]
 
@@ -84,9 +84,9 @@ def _mapped(path: Path) -> Tensor:
 class IndexBatches(Sampler[Tensor]):
     """Row numbers of the batches of an epoch, in an order that is a pure function of seed and epoch.
 
-    Nothing has to be saved to go on in the middle of an epoch: `set_epoch(epoch, skip_batches)` names the place. A
-    last, smaller batch is left out: it would upset batch normalisation, and as each epoch has another order, no picture
-    is missed for long.
+    Nothing has to be saved to go on in the middle of an epoch: `set_epoch(epoch, skip_batches)` leads there. A last,
+    smaller batch is left out: it would upset batch normalisation, and as each epoch has another order, the pictures
+    left out are other ones each time.
 
     Args:
         size: number of rows to draw from.
@@ -119,7 +119,7 @@ class IndexBatches(Sampler[Tensor]):
 
     def _order(self) -> Tensor:
         """Return all rows in the order of this epoch, (size,) int64."""
-        # SeedSequence mixes the two well: (1, 2) and (2, 1) have nothing in common, nor have neighbours.
+        # SeedSequence mixes seed and epoch, so that (1, 2) and (2, 1), or neighbours, give unrelated orders.
         mixed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0])
         return torch.randperm(self.size, generator=torch.Generator().manual_seed(mixed)).to(self.device)
 

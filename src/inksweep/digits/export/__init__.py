@@ -1,4 +1,4 @@
-"""A saved model for programs without inksweep: raw pixels in, probabilities out, checked before anybody gets it."""
+"""A saved model for programs without inksweep: raw pixels in, probabilities out; checked before it is put in place."""
 
 import hashlib
 import importlib
@@ -66,7 +66,7 @@ def alone(winner: WinnerDir) -> AbstractContextManager[None]:
 
 
 def make(folder: Path, formats: Sequence[str], conf: Config, out: Path | None = None) -> dict[str, Any]:
-    """Do what `export` does, for who is already alone in the folder, a real path, and has read its settings."""
+    """Do what `export` does, in a folder (resolved) whose lock the caller holds and whose settings it has read."""
     chosen = [_format(name) for name in dict.fromkeys(formats)]
     if out is not None and len(chosen) != 1:
         raise InputError(f"--out {out}: is one file; give one --format with it")
@@ -83,18 +83,18 @@ def make(folder: Path, formats: Sequence[str], conf: Config, out: Path | None = 
             "model_sha256": _sha256(model_file.read_bytes()),
         }
         done[kind.name] = entry
-        # A file elsewhere is one more, beside that of the folder.
+        # A file elsewhere has an entry of its own, under its path.
         record(folder, {kind.name if entry["file"] == kind.file else entry["file"]: entry})
     return done
 
 
 def _own_files(folder: Path, kind: Format) -> set[Path]:
     """Return the files that a run or a winner in `folder` has by itself, and those of the other formats."""
-    places = [RunDir(folder), WinnerDir(folder), RunDir(folder).card]
+    folders = [RunDir(folder), WinnerDir(folder), RunDir(folder).card]
     found = [
-        getattr(place, name)
-        for place in places
-        for name, value in vars(type(place)).items()
+        getattr(known, name)
+        for known in folders
+        for name, value in vars(type(known)).items()
         if isinstance(value, property)
     ]
     others = [folder / other.file for other in FORMATS.values() if other.name != kind.name]

@@ -13,7 +13,7 @@ from torch import Tensor
 # Pixels uint8 (n, h, w) -> probabilities float32 (n, classes).
 Answer = Callable[[Tensor], Tensor]
 
-# Sizes of the first batches, so that a graph made for one size is found out; and of all others.
+# Sizes of the first batches, different ones because an exported graph may fit one size only; and of all others.
 FIRST_BATCHES = (1, 7)
 BATCH = 1000
 

@@ -1,6 +1,6 @@
-"""Trackers: a run told to TensorBoard, MLflow or Weights & Biases as well.
+"""Trackers: a run recorded in TensorBoard, MLflow or Weights & Biases as well.
 
-One class a tool; each imports its library itself. All are told the same: the settings as hyperparameters, under the
+One class a tool; each imports its library itself. All get the same: the settings as hyperparameters, under the
 names in which they are typed; a row an evaluation; at the end the metrics of the saved weights as `final/...`. The step
 is the number of training pictures seen: trials with batches of different sizes can be compared at equal steps.
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """A tool that is told of a run."""
+    """A tool that records runs."""
 
     def start(self, run: TrackedRun) -> str:
         """Open a run in the tool, or find the one that `run` goes on with.
@@ -100,7 +100,7 @@ def start(tracker: Tracker, run: TrackedRun) -> Tracker:
             raise wrong from error
         log.warning("%s; the run goes on without its tracker", wrong)
         return Csv()
-    if look and run.study is None:  # once for a sweep would be enough, but its trials do not know of each other
+    if look and run.study is None:  # a trial does not know whether another has said it already
         log.info("%s, to look at it: %s", _named(tracker), look)
     return Guarded(tracker)
 

@@ -1,4 +1,5 @@
-"""What a tracker is told of a run: who it is, its settings as hyperparameters, its metrics; and the name it gave it."""
+"""What a tracker gets of a run: its name and study, its settings as hyperparameters, its metrics; and the name that the
+tracker gave it."""
 
 import json
 import math
@@ -19,15 +20,18 @@ from inksweep.runs.result import Result
 Row = Mapping[str, float]
 Value = bool | int | float | str | None
 
-# What is told of the settings: these groups and values; of the data only what its option does not say already, and what
-# was typed. Never what changes no result.
-TOLD = ("data", "model", "optimizer", "scheduler", "augment", "trainer", "objective", "seed")
+# The settings that a tracker gets: those of these groups; of the data only those that its option does not settle, and
+# those that were typed. Never one that changes no result.
+LOGGED = ("data", "model", "optimizer", "scheduler", "augment", "trainer", "objective", "seed")
 OF_DATA = ("data.batch_size", "data.train_limit")
-NOT_TOLD = (
+NOT_LOGGED = (
     "data.source",
     "data.root",
     "data.npm",
     "data.checksums",
+    "data.title",
+    "data.about",
+    "data.handwritten_digits",
     "data.eval_batch_size",
     "trainer.device",
     "trainer.threads",
@@ -40,7 +44,7 @@ NOT_TOLD = (
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker is told of a run before it begins."""
+    """What a tracker gets of a run before it begins."""
 
     # The run directory, absolute.
     folder: Path
@@ -65,7 +69,7 @@ class TrackedRun:
 
 
 def describe(conf: Config, hydra: Any, out: RunDir, result: Result) -> TrackedRun:
-    """Return what a tracker is told of a run.
+    """Return what a tracker gets of a run.
 
     Args:
         conf: its settings.
@@ -96,12 +100,12 @@ def settings(conf: Config, choices: Mapping[str, str | None], typed: Sequence[st
         typed: the overrides, such as `model.hidden.0=64`.
     """
     tree: Any = OmegaConf.create(OmegaConf.to_container(OmegaConf.structured(conf), enum_to_str=True))
-    groups = (*TOLD, "experiment")
+    groups = (*LOGGED, "experiment")
     chosen = {group: name for group, name in choices.items() if group in groups and name not in (None, "default")}
     values = {key: value for key, value in _leaves(tree) if _says(key)}
     for override in typed:
         key = override.lstrip("+~").partition("=")[0]
-        if key.partition(".")[0] in TOLD and "." in key and key not in NOT_TOLD:
+        if key.partition(".")[0] in LOGGED and "." in key and key not in NOT_LOGGED:
             values |= _leaves(OmegaConf.select(tree, key), key)
     return {**chosen, **{key: as_typed(value) if isinstance(value, list) else value for key, value in values.items()}}
 
@@ -115,7 +119,7 @@ def dated(folder: Path) -> str:
 def _says(key: str) -> bool:
     """Return whether a setting says something about a result, also where nobody typed it."""
     top = key.partition(".")[0]
-    if top not in TOLD or key in NOT_TOLD or key.endswith("._target_"):
+    if top not in LOGGED or key in NOT_LOGGED or key.endswith("._target_"):
         return False
     return top != "data" or key in OF_DATA
 

@@ -1,1 +1,1 @@
-"""The loop, what it trains, and how both are built from a config. Read loop.py first."""
+"""The training loop (loop.py, to be read first), what it trains, and how that is built from a config."""

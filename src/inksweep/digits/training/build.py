@@ -1,4 +1,4 @@
-"""Config to objects: the one place where a `_target_` becomes a model, an optimizer, a schedule, an augmentation."""
+"""From config to objects: models, optimizers, schedules, augmentations and trackers are built here, and only here."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from inksweep.digits.config.parse import plain
 from inksweep.digits.config.schema import TRUSTED, Config
 from inksweep.digits.data import dataset
 from inksweep.digits.optim import parameter_groups
-from inksweep.digits.training import device
+from inksweep.digits.training.device import autocast
 from inksweep.digits.training.learner import Learner
 from inksweep.errors import InputError
 
@@ -22,21 +22,21 @@ from inksweep.errors import InputError
 FUSED = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW", "torch.optim.Adagrad")
 
 
-def build_learner(conf: Config, place: torch.device) -> Learner:
-    """Build all that learns from the config, on device `place`.
+def build_learner(conf: Config, device: torch.device) -> Learner:
+    """Build model, optimizer, schedule and augmentation as the config says, the model on `device`.
 
     Raises:
         InputError: a `_target_` is not trusted, does not exist, or refuses its values.
     """
     trainer = conf.trainer
     model: nn.Module = build("model", conf.model, size=conf.data.size, classes=len(conf.data.classes))
-    model.to(place)
+    model.to(device)
     if trainer.channels_last:
         model.to(memory_format=torch.channels_last)
     augment, mean, std = build("augment", conf.augment), conf.data.mean, conf.data.std
 
     def plain_input(images: Tensor, generator: Generator) -> Tensor:
-        return dataset.to_input(images, mean, std)  # one pass over the pictures instead of three
+        return dataset.to_input(images, mean, std)  # one pass over memory; augmented_input needs three
 
     def augmented_input(images: Tensor, generator: Generator) -> Tensor:
         pictures: Tensor = augment(dataset.scaled(images), generator)
@@ -44,12 +44,12 @@ def build_learner(conf: Config, place: torch.device) -> Learner:
 
     return Learner(
         model,
-        _build_optimizer(conf.optimizer, model, place),
+        _build_optimizer(conf.optimizer, model, device),
         partial(build("scheduler", conf.scheduler, _partial_=True), epochs=trainer.epochs),
         plain_input if isinstance(augment, Identity) else augmented_input,
         nn.CrossEntropyLoss(label_smoothing=trainer.label_smoothing),
-        place,
-        autocast=partial(device.autocast, place, trainer.precision.value),
+        device,
+        autocast=partial(autocast, device, trainer.precision.value),
         scale_gradients=trainer.precision.value == "float16",
         clip_norm=trainer.clip_norm,
         ema_decay=trainer.ema_decay,
@@ -59,7 +59,11 @@ def build_learner(conf: Config, place: torch.device) -> Learner:
 
 
 def build(group: str, node: Any, **arguments: Any) -> Any:
-    """Call the `_target_` of config group `group` with its values and `arguments`."""
+    """Call the `_target_` of config group `group` with its values and `arguments`.
+
+    Raises:
+        InputError: the `_target_` is not trusted, does not exist, or refuses its values.
+    """
     described = plain(node)
     try:
         return instantiate(described, **arguments, _execution_whitelist_=TRUSTED, _convert_="all")
@@ -71,14 +75,15 @@ def _reason(error: Exception) -> str:
     cause = error.__cause__ or error
     if not isinstance(cause, InstantiationException):
         return f"{type(cause).__name__}: {cause}"
-    said = str(error).splitlines()[0]
-    return f"{said} Add its package to TRUSTED in train.py." if "execution whitelist" in said else said
+    first_line = str(error).splitlines()[0]
+    hint = " Add its package to TRUSTED in train.py." if "execution whitelist" in first_line else ""
+    return first_line + hint
 
 
-def _build_optimizer(node: Any, model: nn.Module, place: torch.device) -> Optimizer:
+def _build_optimizer(node: Any, model: nn.Module, device: torch.device) -> Optimizer:
     groups = parameter_groups(model, plain(node).get("weight_decay", 0.0))
     arguments: dict[str, Any] = {"params": groups}
-    if plain(node)["_target_"] in FUSED and place.type in ("cpu", "cuda"):
+    if plain(node)["_target_"] in FUSED and device.type in ("cpu", "cuda"):
         arguments["fused"] = True  # one kernel for all parameters; same result
     optimizer = build("optimizer", node, **arguments)
     if not isinstance(optimizer, Optimizer):

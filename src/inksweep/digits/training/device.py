@@ -1,4 +1,4 @@
-"""The one place that knows on what a run computes: device, threads, number format."""
+"""On what a run computes: device, threads, number format. No other file asks torch or the machine for these."""
 
 import os
 import platform
@@ -14,19 +14,19 @@ def pick(name: str) -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda` or `mps`; InputError if this machine has no such device."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(known for known, there in available.items() if there)
+        name = next(kind for kind, usable in available.items() if usable)
     if not available[name]:
-        has = ", ".join(known for known, there in available.items() if there)
+        has = ", ".join(kind for kind, usable in available.items() if usable)
         raise InputError(f"trainer.device={name}: this machine has no such device that torch can use; it has: {has}")
     return torch.device(name)
 
 
 def set_threads(threads: int | None) -> int:
-    """Let torch compute with so many CPU threads; return the number.
+    """Let torch compute with this number of CPU threads; return the number.
 
     None: as many as OMP_NUM_THREADS says, which is how the slots of a sweep share the cores; without it, one a core.
     """
-    # Torch reads the variable itself, but only when it is imported, and that may have been in another process.
+    # Torch reads the variable itself, but only when it is imported: a slot imports torch before it is forked.
     given = os.environ.get("OMP_NUM_THREADS", "")
     torch.set_num_threads(threads or (int(given) if given.isdecimal() and int(given) else usable_cores()))
     return torch.get_num_threads()
@@ -43,7 +43,7 @@ def make_repeatable(device: torch.device, seed: int) -> None:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Return the context of the forward pass: `float32` changes nothing, the others compute in 16 bits."""
+    """Return the context of the forward pass: nothing for `float32`; for `bfloat16` and `float16`, torch's autocast."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=getattr(torch, precision))
@@ -58,6 +58,6 @@ def describe(device: torch.device) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether `error` means that the device or the machine had no memory left."""
-    # The CPU allocator has no exception class of its own, only this sentence.
-    said = "can't allocate memory" in str(error) or "not enough memory" in str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and said)
+    # The CPU allocator raises a RuntimeError, which only its words tell from others.
+    worded = "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and worded)

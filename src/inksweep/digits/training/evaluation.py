@@ -1,4 +1,4 @@
-"""What a model makes of a data set: logits, and the metrics read from them."""
+"""What a model answers to a set of pictures: logits, and the metrics and predictions that follow from them."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from inksweep.runs.predictions import Predictions
 def infer(model: nn.Module, images: Tensor, to_input: Callable[[Tensor], Tensor], batch_size: int) -> Tensor:
     """Return the logits (n, classes) of uint8 `images` (n, h, w), computed in batches, dropout off.
 
-    The model is left in the mode, training or not, in which it came.
+    The model is left in the mode, training or evaluation, that it was in.
     """
     was_training = model.training
     model.eval()

@@ -1,4 +1,4 @@
-"""What is trained: model, optimizer, schedule, averaged weights; its state, and how it is restored."""
+"""What is trained: model, optimizer, schedule, averaged weights; a step of it, its state, and back to a state."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -25,8 +25,9 @@ class Learner:
         autocast: gives the context of the forward pass.
         scale_gradients: for float16, whose small gradients vanish otherwise.
         clip_norm: largest Euclidean norm of the gradient; None: not clipped.
-        ema_decay: decay a step of the averaged weights, of which the first do not count for more than the others as
-            long as there are few (as in Adam, arXiv 1412.6980 section 3); None: none are kept.
+        ema_decay: decay a step of the moving average of the weights, corrected so that the initial weights do not
+            count in it (as in Adam, arXiv 1412.6980 section 3); None: no average is kept.
+        compiled: whether the forward pass goes through torch.compile.
         seed: of the augmentation.
     """
 
@@ -66,14 +67,15 @@ class Learner:
         return self.model if self.average is None else self.average.module
 
     def learn(self, images: Tensor, labels: Tensor, epoch: float) -> Tensor:
-        """Take one step on uint8 `images` (n, h, w) and `labels` (n,); return the loss, a tensor, not waited for."""
+        """Take one step on uint8 `images` (n, h, w) and `labels` (n,); return the loss as a tensor on the device."""
         factor = self.schedule(epoch)
         for group, peak in zip(self.optimizer.param_groups, self.peak_lrs, strict=True):
             group["lr"] = peak * factor
-        inputs = self.to_input(images, self.generator)  # in full precision: 16 bits misplace pixels
+        # Outside of autocast: an augmentation that computes in 16 bits misplaces pixels.
+        inputs = self.to_input(images, self.generator)
         with self.autocast():
             loss = self.criterion(self.forward(inputs), labels)
-        for parameter in self.parameters:  # what zero_grad() does, at a tenth of its time
+        for parameter in self.parameters:  # what optimizer.zero_grad() does, in a tenth of the time
             parameter.grad = None
         self.scaler.scale(loss).backward()
         if self.clip_norm is not None:
@@ -85,12 +87,6 @@ class Learner:
             self.average.update_parameters(self.model)
         self.step += 1
         return loss.detach()
-
-    def _average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        decay, steps = self.ema_decay, self.step + 1
-        assert decay is not None
-        corrected = decay * (1 - decay ** (steps - 1)) / (1 - decay**steps)
-        get_ema_multi_avg_fn(corrected)(averaged, current, count)
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain values from which `restore` continues to the same bits."""
@@ -107,7 +103,11 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to the moment when `state` was taken; ValueError if that was on another kind of device."""
+        """Go back to the moment when `state` was taken.
+
+        Raises:
+            ValueError: it was taken on another kind of device, where the same numbers cannot be computed.
+        """
         if state["device"] != self.device.type:
             raise ValueError(f"it was made on {state['device']}, this is {self.device.type}: the bits would differ")
         self.step = state["step"]
@@ -120,3 +120,10 @@ class Learner:
         torch.set_rng_state(state["torch_generator"])
         if state["device_generator"] is not None:
             self._device_module.set_rng_state(state["device_generator"])
+
+    def _average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        """Take the weights after a step into the average; the step is not counted yet."""
+        decay, steps = self.ema_decay, self.step + 1
+        assert decay is not None
+        corrected = decay * (1 - decay ** (steps - 1)) / (1 - decay**steps)
+        get_ema_multi_avg_fn(corrected)(averaged, current, count)

@@ -1,8 +1,12 @@
-"""The training loop, and the state it carries.
+"""The training loop, and the state that it carries. Read this first.
 
-`train` is the loop to read first. It knows tensors and metrics; where pictures come from, where files go and who
-watches (a person, a sweep) is the business of its arguments. It knows neither Hydra nor Optuna.
+`train` knows tensors and metrics; where pictures come from, where files go and who watches is up to its arguments.
+Its neighbours: learner.py takes one step; build.py makes the learner from a config; evaluation.py measures; run.py, a
+folder above, makes the arguments and writes what comes of them into the run directory. The loop knows neither Hydra nor
+Optuna: a sweep watches through the `Reporter`.
 """
+
+from __future__ import annotations  # train() stands above the classes that it is given
 
 import math
 import time
@@ -21,37 +25,75 @@ Row = dict[str, float]
 Batch = tuple[Tensor, Tensor]
 
 
-class Reporter(Protocol):
-    """Who watches a training: a sweep that may end it early, or nobody."""
+def train(
+    learner: Learner,
+    plan: Plan,
+    batches: Callable[[int, int], Iterable[Batch]],
+    validate: Callable[[nn.Module], dict[str, float]],
+    progress: Progress,
+    reporter: Reporter,
+    after_evaluation: Callable[[Row], None],
+    show: Callable[[Iterable[Batch], int], Iterable[Batch]] = lambda stretch, length: stretch,
+) -> str | None:
+    """Train to the end of the plan, or until the reporter or the plan's patience ends it.
 
-    def report(self, step: int, metrics: Mapping[str, float], total: int) -> None:
-        """Take note of evaluation number `step`, from 1, of `total` in the plan.
+    Args:
+        learner: what learns; its `step` says where to begin.
+        plan: how long, and when to evaluate.
+        batches: (epoch, batches to skip) -> the rest of the epoch's batches: uint8 images (n, h, w), labels (n,).
+        validate: model -> `loss` and `accuracy` on the validation split.
+        progress: the evaluations so far; each new one is added.
+        reporter: is given each evaluation, and asked before the next one whether to go on.
+        after_evaluation: called with each row once it is in `progress`, to save and print it.
+        show: takes the batches up to the next evaluation and their number, and yields them behind a progress bar.
 
-        Evaluations are counted, not batches: trials with batches of different sizes can be compared at equal steps.
-        """
+    Returns:
+        Why training ended before the plan did: what `should_stop` returned, or `patience`; None if it did not.
 
-    def should_stop(self) -> str | None:
-        """Return why training should end now, in a word, or None."""
+    Raises:
+        Diverged: the loss is infinite or not a number.
+    """
+    stream = _stream(batches, learner, plan)
+    evaluation_steps = plan.evaluation_steps()
+    for evaluation_step in [step for step in evaluation_steps if step > learner.step]:
+        if reason := reporter.should_stop():
+            return reason
+        if plan.patience is not None and progress.evaluations_since_best >= plan.patience:
+            return "patience"
 
+        started, steps, samples = time.perf_counter(), evaluation_step - learner.step, 0
+        loss_sum = torch.zeros((), device=learner.device)
+        for images, labels in show(islice(stream, steps), steps):
+            loss_sum += learner.learn(images, labels, epoch=learner.step / plan.steps_per_epoch)
+            samples += len(labels)
+        train_loss = loss_sum.item() / steps  # waits for the device, only here
+        seconds = time.perf_counter() - started
 
-class Unwatched:
-    """The reporter of a single run."""
-
-    def report(self, step: int, metrics: Mapping[str, float], total: int) -> None:
-        """Do nothing."""
-
-    def should_stop(self) -> str | None:
-        """Never stop."""
-        return None
+        row = {
+            "epoch": learner.step / plan.steps_per_epoch,
+            "step": learner.step,
+            "samples": samples + progress.last("samples"),
+            "train/loss": train_loss,
+            **{f"val/{name}": value for name, value in validate(learner.evaluated).items()},
+            "lr": max(group["lr"] for group in learner.optimizer.param_groups),
+            "seconds": seconds + progress.last("seconds"),
+            "images_per_second": samples / seconds,
+        }
+        _check_finite(row)
+        progress.add(row, learner.evaluated)
+        reporter.report(len(progress.rows), row, len(evaluation_steps))
+        after_evaluation(row)
+    return None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train and when to look, in batches ("steps") and epochs."""
+    """How long to train and when to evaluate, in batches ("steps") and epochs."""
 
     epochs: int
     steps_per_epoch: int
     evaluate_every_epochs: float
+    # Evaluations without a better one after which training ends; None: never.
     patience: int | None = None
 
     @property
@@ -68,12 +110,9 @@ class Plan:
 
 @dataclass
 class Progress:
-    """What the evaluations have shown so far.
+    """The evaluations so far, and the best of them."""
 
-    Args:
-        objective: the column by which a row is better: `val/accuracy`, more is better, or `val/loss`, less is better.
-    """
-
+    # The column by which a row is better: `val/accuracy`, more is better, or `val/loss`, less is better.
     objective: str = "val/accuracy"
     rows: list[Row] = field(default_factory=list)
     # The best row by the objective, and the weights of that moment.
@@ -99,65 +138,28 @@ class Progress:
         return sign * row[self.objective] > sign * than[self.objective]
 
 
-def train(
-    learner: Learner,
-    plan: Plan,
-    batches: Callable[[int, int], Iterable[Batch]],
-    validate: Callable[[nn.Module], dict[str, float]],
-    progress: Progress,
-    reporter: Reporter,
-    after_evaluation: Callable[[Row], None],
-    show: Callable[[Iterable[Batch], int], Iterable[Batch]] = lambda stretch, length: stretch,
-) -> str | None:
-    """Train to the end of the plan, or until someone says stop.
+class Reporter(Protocol):
+    """What watches a training: a sweep that may end it early (inksweep.trial.Reporter), or nothing (Unwatched)."""
 
-    Args:
-        learner: what learns; its `step` says where to begin.
-        plan: how long, and when to evaluate.
-        batches: (epoch, batches to skip) -> the rest of the epoch's batches: uint8 images (n, h, w), labels (n,).
-        validate: model -> `loss` and `accuracy` on the validation split.
-        progress: the evaluations so far; grows.
-        reporter: told of each evaluation, asked whether to go on; not asked after the last one, which is the end.
-        after_evaluation: called with each row once it is in `progress`: the place to save and to print.
-        show: given the batches up to the next evaluation and their number, returns them, showing how it goes.
+    def report(self, step: int, metrics: Mapping[str, float], total: int) -> None:
+        """Take note of evaluation number `step`, from 1, of `total` in the plan.
 
-    Returns:
-        Why training ended before its time, in the reporter's word or `patience`; None if it did not.
+        Evaluations are counted, not batches: trials with batches of different sizes can be compared at equal steps.
+        """
 
-    Raises:
-        Diverged: the loss is infinite or not a number.
-    """
-    stream = _stream(batches, learner, plan)
-    evaluation_steps = plan.evaluation_steps()
-    for evaluation_step in [step for step in evaluation_steps if step > learner.step]:
-        if reason := reporter.should_stop():
-            return reason
-        if plan.patience is not None and progress.evaluations_since_best >= plan.patience:
-            return "patience"
+    def should_stop(self) -> str | None:
+        """Return why training should end now, in a word, or None."""
 
-        started, steps, samples = time.perf_counter(), evaluation_step - learner.step, 0
-        loss_sum = torch.zeros((), device=learner.device)
-        for images, labels in show(islice(stream, steps), steps):
-            loss_sum += learner.learn(images, labels, epoch=learner.step / plan.steps_per_epoch)
-            samples += len(labels)
-        train_loss = loss_sum.item() / steps  # waits for the device: once an evaluation
-        seconds = time.perf_counter() - started
 
-        row = {
-            "epoch": learner.step / plan.steps_per_epoch,
-            "step": learner.step,
-            "samples": samples + progress.last("samples"),
-            "train/loss": train_loss,
-            **{f"val/{name}": value for name, value in validate(learner.evaluated).items()},
-            "lr": max(group["lr"] for group in learner.optimizer.param_groups),
-            "seconds": seconds + progress.last("seconds"),
-            "images_per_second": samples / seconds,
-        }
-        _check_finite(row)
-        progress.add(row, learner.evaluated)
-        reporter.report(len(progress.rows), row, len(evaluation_steps))
-        after_evaluation(row)
-    return None
+class Unwatched:
+    """The reporter of a single run."""
+
+    def report(self, step: int, metrics: Mapping[str, float], total: int) -> None:
+        """Do nothing."""
+
+    def should_stop(self) -> str | None:
+        """Never stop."""
+        return None
 
 
 def _stream(batches: Callable[[int, int], Iterable[Batch]], learner: Learner, plan: Plan) -> Iterator[Batch]:

@@ -1,0 +1,160 @@
+"""Raw files become prepared arrays: checked against the config, scaled, shuffled, and put in place under a lock.
+
+`prepare` is the only door to a data set. When the prepared files are in order it reads nothing but their checksums:
+torchvision, which takes seconds to import, is imported only where the raw files have to be read. All that is fetched or
+made goes into a staging folder in `data.root` first and is moved into place when it is known to be good, so that
+neither a second process nor a kill half-way leaves something behind that looks complete.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from inksweep.digits.config.data import DataConfig
+from inksweep.digits.data import sources
+from inksweep.digits.data.prepared import (
+    SPLITS,
+    Manifest,
+    PreparedDir,
+    RawFile,
+    altered,
+    checksum,
+    damage,
+    prepared_dir,
+    prepared_facts,
+)
+from inksweep.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def prepare(conf: DataConfig) -> PreparedDir:
+    """Make sure that the prepared files of a data set exist and are what they were, and return their paths.
+
+    Raises:
+        InputError: the files cannot be had, were altered, or do not fit the config; the message names file or key.
+    """
+    prepared = prepared_dir(conf)
+    if damage(prepared, conf) is None:
+        return prepared
+    root = Path(conf.root)
+    with _locked(root):
+        # Another process may have done the work while this one waited for the lock.
+        fault = damage(prepared, conf)
+        if fault is None:
+            return prepared
+        if prepared.root.exists():
+            log.warning("%s: it is made again from the raw files", fault)
+        for stale in root.glob(".staging-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        _build(prepared, conf)
+    return prepared
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Hold the lock of a data root; the kernel frees it if this process dies."""
+    lock = FileLock(root / ".lock")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another process is preparing data in %s: waiting for it", root)
+            lock.acquire()
+    except OSError as error:
+        raise sources.unwritable(root, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _build(prepared: PreparedDir, conf: DataConfig) -> None:
+    root = Path(conf.root)
+    # The md5 of when these files were first read, where they were; data.checksums counts more.
+    before = Manifest.read(prepared.manifest)
+    expected = {Path(file.path).name: file.md5 for file in (before.raw if before else [])} | (conf.checksums or {})
+    pictures = sources.obtain(conf, expected)
+    raw = [RawFile.seen(path, root) for path in sources.own_files(root, conf)]
+    _check_verified(raw, conf)
+    with sources.staging(root) as folder:
+        staged = PreparedDir(folder)
+        for split in SPLITS:
+            images, labels = _shaped(*pictures[split], split, conf)
+            np.save(staged.images(split), images, allow_pickle=False)
+            np.save(staged.labels(split), labels, allow_pickle=False)
+        sums = {path.name: checksum(path, "sha256") for path in staged.arrays}
+        prepared.root.mkdir(parents=True, exist_ok=True)
+        for path in staged.arrays:
+            path.replace(prepared.root / path.name)
+    Manifest(prepared_facts(conf), sums, raw).write(prepared.manifest)
+    log.info("%s: prepared in %s", conf.name, prepared.root)
+
+
+def _check_verified(raw: list[RawFile], conf: DataConfig) -> None:
+    """Check that every file data.checksums names was among those read, and is still the one named."""
+    found = {Path(file.path).name: file for file in raw}
+    for name, md5 in (conf.checksums or {}).items():
+        if name not in found:
+            raise InputError(
+                f"data.checksums.{name}: there is no such file in {sources.raw_folder(Path(conf.root), conf)}"
+            )
+        if found[name].md5 != md5:
+            raise altered(Path(conf.root) / found[name].path, found[name].md5, md5)
+
+
+def _shaped(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], split: str, conf: DataConfig
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Check one split against the config; return images (n, size, size) uint8 and labels (n,) int64, train shuffled."""
+    _check(images, labels, split, conf)
+    if conf.transpose:
+        images = images.transpose(0, 2, 1)
+    if conf.fit is not None:
+        images = _fitted(images, conf.fit, conf.size)
+    if images.shape[1:] != (conf.size, conf.size):
+        height, width = images.shape[1:]
+        raise InputError(
+            f"data.size={conf.size}: the pictures of {conf.name} are {height} x {width}; set data.fit to scale them"
+        )
+    if split == "train":
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(conf.split_seed)).numpy()
+        images, labels = images[order], labels[order]
+    return np.ascontiguousarray(images), labels.astype(np.int64)
+
+
+def _check(images: NDArray[np.uint8], labels: NDArray[np.int64], split: str, conf: DataConfig) -> None:
+    source, key = f"data.source._target_={sources.class_name(conf)}", f"{split}_images"
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise InputError(f"{source}: .data must be uint8 (n, h, w), is {images.dtype} {images.shape}")
+    if len(images) != getattr(conf, key):
+        raise InputError(f"data.{key}={getattr(conf, key)}: {conf.name} holds {len(images)} {split} pictures")
+    if labels.shape != (len(images),):
+        raise InputError(f"{source}: {len(images)} {split} pictures, but labels {labels.shape}")
+    if labels.min() < 0 or labels.max() >= len(conf.classes):
+        raise InputError(
+            f"data.classes: {len(conf.classes)} names, but {conf.name} has labels {labels.min()} to {labels.max()}"
+        )
+
+
+def _fitted(images: NDArray[np.uint8], fit: int, size: int) -> NDArray[np.uint8]:
+    """Scale (n, h, w) to fit x fit pixels and pad with background, centred, to (n, size, size)."""
+    before = (size - fit) // 2
+    after = size - fit - before
+    # In pieces: as float32 the 240,000 digits of EMNIST would take 750 MB.
+    pieces = torch.split(torch.from_numpy(images.copy()).unsqueeze(1), 4096)
+    scaled = (
+        functional.interpolate(piece.float(), (fit, fit), mode="bilinear", antialias=True).round_().clamp_(0, 255)
+        for piece in pieces
+    )
+    padded = [functional.pad(piece.to(torch.uint8), (before, after, before, after)) for piece in scaled]
+    return torch.cat(padded).squeeze(1).numpy()

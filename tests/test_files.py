@@ -1,0 +1,173 @@
+"""files.py: whatever is killed or fails, a reader finds a whole file, and a lock is held by a living process only."""
+
+import errno
+import fcntl
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from inksweep.errors import InputError
+from inksweep.files import held, is_held, recover, replacing
+
+
+def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+    with pytest.raises(TypeError), replacing(target) as file:
+        file.writelines(["half of the new", None])
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "model.pt") as file:
+        file.write("x")
+    assert caught.value.filename == str(tmp_path / "model.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_new_file_appears_only_at_the_end_of_the_block(tmp_path: Path) -> None:
+    target = tmp_path / "folder" / "metrics.csv"
+    with replacing(target) as file:
+        file.write("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+
+
+def test_a_reader_never_meets_half_a_file(tmp_path: Path) -> None:
+    target, stop, seen = tmp_path / "summary.json", threading.Event(), set()
+    target.write_text("a" * 100_000)
+
+    def read() -> None:
+        while not stop.is_set():
+            text = target.read_text()
+            seen.add((len(text), len(set(text))))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for letter in "bcdefghij":
+        with replacing(target) as file:
+            for _ in range(100):
+                file.write(letter * 1_000)
+    stop.set()
+    reader.join()
+    assert seen == {(100_000, 1)}
+
+
+def test_the_permissions_are_those_of_a_plain_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with replacing(tmp_path / "replaced", "wb") as file:
+        file.write(b"")
+    assert (tmp_path / "replaced").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+HOLD = """
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from inksweep.files import held
+with held(Path(sys.argv[1]), "taken"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_holds_a_lock_and_a_killed_one_no_longer(tmp_path: Path) -> None:
+    lock = tmp_path / "night" / ".lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="taken"), held(lock, "taken"):
+            pass
+        assert is_held(lock) is True
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert is_held(lock) is False
+    with held(lock, "taken"):
+        pass
+
+
+def test_whether_a_lock_is_held_is_seen_without_writing(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    assert is_held(lock) is None
+    assert not lock.exists()
+    lock.write_text("kept")
+    lock.chmod(0o400)
+    with held_elsewhere(lock):
+        assert is_held(lock) is True
+    assert is_held(lock) is False
+    assert lock.read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", [".winner-ab12.old", ".card-ab12.old"])
+def test_a_folder_that_was_moved_aside_by_a_killed_process_is_put_back(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "model.pt").write_text("old")
+    recover(tmp_path / "winner")
+    assert [(path.name, path.is_dir()) for path in tmp_path.iterdir()] == [("winner", True)]
+    assert (tmp_path / "winner/model.pt").read_text() == "old"
+    # One that is there is not touched, and where there is nothing nothing happens.
+    (tmp_path / name).mkdir()
+    recover(tmp_path / "winner")
+    assert (tmp_path / "winner/model.pt").read_text() == "old"
+    recover(tmp_path / "elsewhere/winner")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("renames", [1, 2, 3])
+def test_a_kill_at_any_moment_of_put_folder_leaves_a_whole_folder(tmp_path: Path, renames: int) -> None:
+    new, old = tmp_path / ".winner-ab12", tmp_path / "winner"
+    for folder in (new, old):
+        folder.mkdir()
+        for part in ("model.pt", "result.json"):
+            (folder / part).write_text(folder.name)
+    done = subprocess.run([sys.executable, "-c", KILLED, new, old, str(renames)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    recover(old)
+    assert {path.read_text() for path in old.iterdir()} == {"winner" if renames == 1 else ".winner-ab12"}
+    assert len(list(old.iterdir())) == 2
+    # Also if somebody then removes the folder: what is half taken apart does not come back.
+    if renames == 3:
+        shutil.rmtree(old)
+        recover(old)
+        assert not old.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from inksweep.files import put_folder
+new, old, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+replace, done = Path.replace, []
+def counted(self, target):
+    replace(self, target)
+    done.append(target)
+    if len(done) == most:
+        for part in list(Path(target).iterdir())[:1] if most == 3 else []:
+            part.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.replace = counted
+put_folder(new, old)
+"""
+
+
+@contextmanager
+def held_elsewhere(lock: Path) -> Iterator[None]:
+    """Hold a lock by a file that was opened for reading alone."""
+    with lock.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

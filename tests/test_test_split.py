@@ -23,13 +23,14 @@ MODULE = "<module>"
 READERS = {
     "digits/card/facts.py": ("says what the chosen model measured, after the choice", {"_optimism": 1}),
     "digits/card/measure.py": ("measures the chosen model, after the choice", {"measure": 1}),
-    "digits/card/text.py": (
+    "digits/card/story.py": (
         "says what the stop rule saw, and which metrics are of test",
-        {"_chosen": 1, "_looks": 1},
+        {"chosen": 1, "test_looks": 1},
     ),
     "digits/evaluate.py": ("`inksweep evaluate` prints what one model measures", {"run": 1}),
-    "compare/comparison.py": ("shows a column; refuses to judge by it", {MODULE: 1, "judged": 1, "_unreadable": 1}),
-    "diff/difference.py": ("checks that stored answers fit the recorded metrics", {"_strange": 1}),
+    "compare/comparison.py": ("shows a column; a path", {MODULE: 1, "_unreadable": 1}),
+    "compare/ranking.py": ("refuses to judge by it", {"judged": 1}),
+    "diff/notes.py": ("checks that stored answers fit the recorded metrics", {"of_another_model": 1}),
     "diff/text.py": ("a heading of a split", {"_disagreements": 1}),
     "runs/predictions.py": ("names of arrays in a file", {"save": 1, "load": 1}),
     "report/plots/winner.py": (

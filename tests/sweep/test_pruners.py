@@ -151,6 +151,19 @@ def test_the_package_of_a_wrapped_pruner_is_looked_for_too(monkeypatch):
         pruners.build(OmegaConf.create(conf), [StudyDirection.MAXIMIZE])
 
 
+@pytest.mark.parametrize(
+    ("wrapped", "shown"), [("median", "median"), (["median"], r"\['median'\]"), ({"a": 1}, "{'a': 1}")]
+)
+def test_a_wrapped_pruner_that_is_no_mapping_with_a_class_is_named(wrapped, shown):
+    conf = {"_target_": "optuna.pruners.PatientPruner", "patience": 1, "wrapped_pruner": wrapped}
+    with pytest.raises(
+        InputError,
+        match=rf"^hydra\.sweeper\.pruner\.wrapped_pruner={shown}: must be a mapping with _target_, "
+        r"such as {_target_: optuna\.pruners\.MedianPruner}$",
+    ):
+        pruners.build(OmegaConf.create(conf), [StudyDirection.MAXIMIZE])
+
+
 @pytest.mark.parametrize("name", PRUNERS)
 def test_every_option_can_be_built_and_optuna_warns_of_none(name):
     conf = PRUNERS[name](lower=0.5) if PRUNERS[name] is ThresholdPrunerConf else PRUNERS[name]()

@@ -204,8 +204,14 @@ def _check_values(conf: DictConfig) -> None:
 
 def _check_packages(conf: DictConfig) -> None:
     """Refuse a pruner, also one wrapped by another, whose package is not installed: trials would fail, one by one."""
-    for place, node in (("pruner", conf), ("pruner.wrapped_pruner", conf.get("wrapped_pruner") or {})):
-        target = str(node.get("_target_"))
+    wrapped = conf.get("wrapped_pruner")
+    if wrapped is not None and not (isinstance(wrapped, DictConfig) and "_target_" in wrapped):
+        raise InputError(
+            f"hydra.sweeper.pruner.wrapped_pruner={wrapped}: must be a mapping with _target_, "
+            "such as {_target_: optuna.pruners.MedianPruner}"
+        )
+    for place, node in (("pruner", conf), ("pruner.wrapped_pruner", wrapped)):
+        target = "" if node is None else str(node.get("_target_"))
         package = NEEDS.get(target)
         if package is not None and importlib.util.find_spec(package) is None:
             raise InputError(

@@ -81,6 +81,7 @@ def test_numbers_that_are_none_are_no_metrics(tmp_path: Path) -> None:
         ({"hydra": "a: [1"}, "broken", "hydra.yaml: cannot be read"),
         ({"result": {"accuracy": 0.9}}, "foreign", "schema_version None"),
         ({"result": RESULT | {"schema_version": 99}}, "foreign", "schema_version 99"),
+        ({"result": RESULT | {"schema_version": 99, "objectives": 5}}, "foreign", "schema_version 99"),
         ({"result": RESULT | {"status": "great"}}, "foreign", "'great'"),
         ({"result": None}, "foreign", "no result.json"),
     ],

@@ -83,7 +83,7 @@ def test_numbers_that_json_does_not_have_become_null(tmp_path: Path) -> None:
     assert [each["value"] for each in held(path)["objectives"]] == [None, None]
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", None, '{"objectives": 5}'])
+@pytest.mark.parametrize("content", ["{", "[1]", None, json.dumps(RESULT | {"objectives": 5})])
 def test_a_file_that_cannot_be_read_is_named_or_says_nothing(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "result.json"
     if content is not None:
@@ -94,9 +94,24 @@ def test_a_file_that_cannot_be_read_is_named_or_says_nothing(tmp_path: Path, con
 
 
 def test_of_an_app_that_writes_its_own_what_it_measured_is_read() -> None:
-    found = Result.of({"metrics": {"seconds": 1.2, "good": True, "name": "x"}, "about": "mine"})
-    assert found.status is Status.FOREIGN
-    assert (found.metrics, found.rest) == ({"seconds": 1.2}, {"about": "mine"})
+    odd = {"good": True, "name": "x", "text": "0.5", "none": "nan", "nan": math.nan, "huge": 10**400}
+    foreign = Result.of({"metrics": {"seconds": 1.2, "steps": 3, **odd}, "about": "mine"})
+    assert foreign.status is Status.FOREIGN
+    assert (foreign.metrics, foreign.rest) == ({"seconds": 1.2, "steps": 3.0}, {"about": "mine"})
+
+
+@pytest.mark.parametrize(("written", "count"), [(1.5e6, 1_500_000), (0.5, 0.5), (7, 7), ("7", None), (math.inf, None)])
+def test_another_app_may_write_its_parameters_as_a_fraction(written: object, count: float | None) -> None:
+    read = Result.of(RESULT | {"parameters": written}).parameters
+    assert (read, type(read)) == (count, type(count))
+
+
+def test_a_version_that_is_not_known_here_is_foreign_whatever_its_objectives_are(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(RESULT | {"schema_version": 99, "objectives": {"val/loss": "less"}}))
+    foreign = result.read_or_empty(path)
+    assert (foreign.status, foreign.objectives) == (Status.FOREIGN, [])
+    assert foreign.metrics == {"val/accuracy": 0.97, "test/accuracy": 0.96}
 
 
 def test_values_of_a_wrong_type_are_not_known() -> None:

@@ -50,27 +50,34 @@ def curve(folder: Path) -> list[dict[str, float]]:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    read = [numbers(row) for row in rows]
+    read = [numbers({name: _parsed(cell) for name, cell in row.items()}) for row in rows]
     width = max(map(len, read), default=0)
     return [row for row in read if len(row) == width and row]
 
 
 def numbers(values: Any) -> dict[str, float]:
-    """Return those entries of `values` that are finite numbers."""
+    """Return those entries of `values` that `number` takes for numbers; none if it is no dict."""
     entries = values.items() if isinstance(values, dict) else ()
-    known = {str(name): number(value) for name, value in entries}
-    return {name: value for name, value in known.items() if value is not None}
+    read = {str(name): number(value) for name, value in entries}
+    return {name: value for name, value in read.items() if value is not None}
 
 
 def number(value: Any) -> float | None:
-    """Return `value` as a number; None for what is no finite number, a bool among them."""
-    if isinstance(value, bool) or value is None:
+    """Return `value`, from a JSON file, as a float; None for what is no finite number, a bool and text among them."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
-    except (TypeError, ValueError, OverflowError):
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond all floats
         return None
-    return found if math.isfinite(found) else None
+
+
+def _parsed(text: str | None) -> float | None:
+    """Return what a cell of a CSV file holds; None for what is no number."""
+    try:
+        return None if text is None else float(text)
+    except (TypeError, ValueError):  # a row with too many cells has a list
+        return None
 
 
 def is_of_validation(name: str) -> bool:

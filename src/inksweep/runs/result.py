@@ -7,7 +7,8 @@ import json
 import math
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from inksweep.errors import InputError
 from inksweep.files import read_json, replacing
 from inksweep.paths import RunDir
+from inksweep.runs.metrics import number, numbers
 
 SCHEMA_VERSION = 1
 
@@ -93,7 +95,8 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
 
     # What only runs of our own app have.
-    parameters: int | None = field(default=None, metadata=_fact(int))
+    # A whole number; another app may write a fraction, such as millions.
+    parameters: float | None = field(default=None, metadata=_fact(int))
     seed: int | None = field(default=None, metadata=_fact(int))
     threads: int | None = field(default=None, metadata=_fact(int))
     device: str | None = field(default=None, metadata=_fact(str))
@@ -161,22 +164,21 @@ class Result:
         Raises:
             ValueError: it holds what no run writes.
         """
-        version, said = content.get("schema_version"), content.get("status")
-        reason = content.get("reason")
-        if version == SCHEMA_VERSION and said in ENDED:
-            status, reason = Status(said), None if reason is None else str(reason)
+        version, status = content.get("schema_version"), content.get("status")
+        if version == SCHEMA_VERSION and status in ENDED:
+            reason = None if content.get("reason") is None else str(content["reason"])
+            ended = cls(Status(status), reason, _objectives(content))
         else:
-            status = Status.FOREIGN
-            reason = f"result.json is not of a kind known here (schema_version {version!r}, status {said!r})"
+            reason = f"result.json is not of a kind known here (schema_version {version!r}, status {status!r})"
+            ended = cls(Status.FOREIGN, reason)
+            with suppress(ValueError):  # its keys may mean something else
+                ended.objectives = _objectives(content)
         facts = {name: content[name] for name, kind in KINDS.items() if isinstance(content.get(name), kind)}
-        return cls(
-            status,
-            reason,
-            _objectives(content),
-            _numbers(content.get("metrics")),
-            _numbers(content.get("seconds")),
-            **facts,
-            rest={key: value for key, value in content.items() if key not in KNOWN},
+        if isinstance(content.get("parameters"), float) and (count := number(content["parameters"])) is not None:
+            facts["parameters"] = int(count) if count.is_integer() else count
+        rest = {key: value for key, value in content.items() if key not in KNOWN}
+        return replace(
+            ended, metrics=numbers(content.get("metrics")), seconds=numbers(content.get("seconds")), **facts, rest=rest
         )
 
 
@@ -236,11 +238,19 @@ def leave(run: RunDir, status: Status, reason: str | None, seconds: float, value
     """
     if run.result.exists() or not run.root.exists():
         return
-    values = [_float(each) for each in (value if isinstance(value, list | tuple) else [value])]
+    values = [_returned(each) for each in (value if isinstance(value, list | tuple) else [value])]
     if status is Status.COMPLETED and any(each is not None and not math.isfinite(each) for each in values):
         status, reason = ending("diverged")
     ended = Result(status, reason, [Objective(None, values[0] if values else None)], seconds={"total": seconds})
     write(run.result, ended, durable=False)  # what counts is in the study
+
+
+def _returned(value: Any) -> float | None:
+    """Return what a task returned as a float, infinite or NaN too; None if it cannot be one. 0-d arrays can."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
@@ -254,24 +264,10 @@ def _objectives(content: Mapping[str, Any]) -> list[Objective]:
     if not isinstance(listed, list):
         raise ValueError(f"objectives: {listed!r} is no list")
     return [
-        Objective(None if each.get("name") is None else str(each["name"]), _float(each.get("value")))
+        Objective(None if each.get("name") is None else str(each["name"]), number(each.get("value")))
         for each in listed
         if isinstance(each, dict)
     ]
-
-
-def _numbers(values: Any) -> dict[str, float]:
-    """Return those entries that are numbers, infinite ones and NaN too."""
-    entries = values.items() if isinstance(values, dict) else ()
-    numbers = {str(name): _float(value) for name, value in entries if not isinstance(value, bool)}
-    return {name: number for name, number in numbers.items() if number is not None}
-
-
-def _float(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _json_value(value: Any) -> Any:

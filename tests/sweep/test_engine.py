@@ -3,6 +3,7 @@
 import json
 import math
 from collections import deque
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -232,13 +233,15 @@ def test_the_test_metric_of_a_trial_that_is_not_the_best_stops_nothing(sweep):
 
 def test_a_target_that_was_not_reached_is_said_with_what_goes_on(sweep, caplog):
     loop = engine(sweep, FakeSlots([0.8], act=measuring(0.5)), n_trials=1, target=Target("test/accuracy", 0.90))
-    say_why(loop.study, loop.rules, loop.run())
+    reason = loop.run()
+    say_why(loop.standing, reason)
     assert "the target is not reached: no trial that was the best had test/accuracy > 0.9" in caplog.text
     assert "hydra.sweeper.n_trials=2 goes on" in caplog.text
     caplog.clear()
     loop = engine(sweep, FakeSlots([0.9], act=measuring(0.95)), n_trials=9, target=Target("test/accuracy", 0.90))
-    say_why(loop.study, loop.rules, loop.run())
-    say_why(loop.study, Rules(1, 0), Reason.N_TRIALS)  # no target, nothing to reach
+    reason = loop.run()
+    say_why(loop.standing, reason)
+    say_why(replace(loop.standing, rules=Rules(1, 0)), Reason.N_TRIALS)  # no target, nothing to reach
     assert "not reached" not in caplog.text
 
 
@@ -480,7 +483,8 @@ def test_a_missed_target_is_said_with_the_patience_that_goes_on(sweep, caplog):
     target = Target("test/accuracy", 0.90)
     slots = FakeSlots([0.5, 0.4, 0.3], act=measuring(0.5, 0.4, 0.3))
     loop = engine(sweep, slots, n_trials=9, target=target, patience_trials=2)
-    say_why(loop.study, loop.rules, loop.run())
+    reason = loop.run()
+    say_why(loop.standing, reason)
     assert "2 trials in a row brought nothing better; a higher hydra.sweeper.patience_trials goes on" in caplog.text
     assert "is not reached: no trial that was the best had test/accuracy > 0.9" in caplog.text
     assert "hydra.sweeper.patience_trials=4 goes on" in caplog.text

@@ -300,3 +300,20 @@ def test_our_own_sweeper_is_found_by_its_name_and_can_be_set():
     assert "${hydra.sweeper.study_name}" in hydra["sweep"]["dir"]
     assert hydra["sweeper"]["sampler"]["group"] is True
     assert hydra["sweeper"]["direction"] == "${inksweep.direction:}"
+
+
+def test_a_card_that_fails_costs_no_report_and_the_report_comes_last(app):
+    patched = """
+from inksweep.sweep import afterwards
+
+def write_card(sweep):
+    print("the card is made")
+    raise RuntimeError("no card")
+
+afterwards.write_card, afterwards.write = write_card, lambda sweep, address: print("the report is written")
+"""
+    (app / "app.py").write_text(patched + APP)
+    done = run(app, "hydra.sweeper.n_trials=1", "hydra.sweeper.report=true")
+    assert done.returncode != 0
+    assert "no card" in done.stderr
+    assert done.stdout.index("the card is made") < done.stdout.index("the report is written")

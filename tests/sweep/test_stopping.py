@@ -1,11 +1,13 @@
 """The table of stop reasons: what is stored, what follows from each, what is said of each."""
 
+from dataclasses import replace
+
 import optuna
 import pytest
 
 from inksweep.paths import SweepDir
 from inksweep.runs import result
-from inksweep.sweep.stopping import Account, Fate, Reason, Rules, Standing, Stop, Target, rule_that_holds
+from inksweep.sweep.stopping import Account, Fate, Reason, Rules, Standing, Stop, Target, rule_that_holds, say_why
 from inksweep.sweep.study.ledger import Ledger
 
 RULES = Rules(n_trials=3, max_failures=1, target=Target(None, 0.9), timeout_s=60)
@@ -71,6 +73,38 @@ def test_the_first_of_several_rules_that_hold_is_the_reason(tmp_path):
     assert rule_that_holds(standing(sweep, 0.1, 0.2, 0.3, seconds=61)) is Reason.TIMEOUT
     assert rule_that_holds(standing(sweep, 0.1, 0.2, 0.3, seconds=61, failures=2)) is Reason.FAILURES
     assert rule_that_holds(standing(sweep, 0.1, 0.2, 0.95, seconds=61, failures=2)) is Reason.TARGET
+
+
+PATIENT = replace(RULES, patience_trials=2)
+
+
+def test_of_the_number_of_trials_and_patience_the_number_is_asked_first(tmp_path):
+    sweep = SweepDir(tmp_path)
+    assert rule_that_holds(standing(sweep, 0.2, 0.1, rules=PATIENT)) is None
+    assert rule_that_holds(standing(sweep, 0.3, 0.2, 0.1, rules=PATIENT)) is Reason.N_TRIALS
+    assert rule_that_holds(standing(sweep, 0.3, 0.2, 0.1, rules=replace(PATIENT, n_trials=4))) is Reason.PATIENCE
+    assert rule_that_holds(standing(sweep, 0.3, 0.2, 0.1, rules=PATIENT, seconds=61)) is Reason.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("values", "rules", "hint"),
+    [
+        ((0.1, 0.2, 0.3), PATIENT, "hydra.sweeper.n_trials=6"),
+        ((0.3, 0.2, 0.1), PATIENT, "hydra.sweeper.n_trials=6 hydra.sweeper.patience_trials=4"),
+        ((0.3, 0.2, 0.1), replace(PATIENT, n_trials=9), "hydra.sweeper.patience_trials=4"),
+        # A study of an earlier start with more of both.
+        ((0.6, 0.5, 0.4, 0.3, 0.2, 0.1), replace(PATIENT, n_trials=2),
+         "hydra.sweeper.n_trials=12 hydra.sweeper.patience_trials=10"),
+    ],
+)  # fmt: skip
+def test_what_goes_on_with_a_missed_target_names_every_rule_that_holds(tmp_path, caplog, values, rules, hint):
+    now = standing(SweepDir(tmp_path), *values, rules=rules)
+    say_why(now, rule_that_holds(now))
+    assert f"had objective > 0.9; {hint} goes on" in caplog.text
+    # With that, the next start goes on.
+    settings = dict(word.rpartition(".")[2].split("=") for word in hint.split())
+    higher = replace(rules, **{name: int(number) for name, number in settings.items()})
+    assert rule_that_holds(replace(now, rules=higher)) is None
 
 
 def test_a_target_and_patience_make_the_end_uncertain():

@@ -235,7 +235,12 @@ class Engine:
         # Private names of Optuna: the public Study.get_trials reads the whole study. If they change, no trial is told.
         return self.study._storage.get_trial(trial._trial_id)
 
+    @property
+    def standing(self) -> Standing:
+        """Return how the sweep stands, by the ledger's last look."""
+        seconds = time.monotonic() - self._started
+        return Standing(self.rules, self.ledger, self.context.sweep, len(self._failures), seconds)
+
     def _rule_that_holds(self) -> Reason | None:
         self.ledger.look()
-        seconds = time.monotonic() - self._started
-        return rule_that_holds(Standing(self.rules, self.ledger, self.context.sweep, len(self._failures), seconds))
+        return rule_that_holds(self.standing)

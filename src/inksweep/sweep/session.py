@@ -84,7 +84,10 @@ def run(start: Start) -> None:
                 start.launcher_for(start.config), start.conf.n_jobs, start.is_serial, context.sweep, context.owner
             )
             engine = Engine(context, plan.space, slots, report.update)
-            at_end.callback(_make_card_and_report, start, context)
+            # The last one runs first: the report shows the card, and is written also where the card raises.
+            at_end.callback(_write_report, start, context)
+            if start.conf.winner.card:
+                at_end.callback(afterwards.write_card, context.sweep)
             try:
                 begin_final_stage = _search(start, plan, engine, report, saving)
                 if begin_final_stage is not None:
@@ -163,7 +166,7 @@ def _search(
         if plan.configurations is not None and reason.stop.has_final_stage and engine.ledger.best is not None:
             begin = partial(FinalStage, start, report, plan.configurations, plan.definition, ends)
     finally:
-        say_why(engine.study, engine.rules, engine.stop_reason or Reason.ERROR)
+        say_why(engine.standing, engine.stop_reason or Reason.ERROR)
         if begin is None:
             if plan.configurations is not None and engine.stop_reason is Reason.TIMEOUT:
                 log.info("the final stage comes when the search is done; the same command goes on")
@@ -171,10 +174,7 @@ def _search(
     return begin
 
 
-def _make_card_and_report(start: Start, context: Context) -> None:
-    """Complete the winner's card; then write the report, which shows the winner."""
-    if start.conf.winner.card:
-        afterwards.write_card(context.sweep)
+def _write_report(start: Start, context: Context) -> None:
     if afterwards.is_wanted(start.conf.report, context.ledger.seconds):
         afterwards.write(context.sweep, context.address)
 

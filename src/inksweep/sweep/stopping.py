@@ -160,7 +160,8 @@ class Stop:
         report: the report's sentence.
         running: what becomes of the trials that run.
         has_final_stage: whether the final stage follows, if one is asked for.
-        raise_this: what to give for more trials, if the target was not reached; None: there is no such setting.
+        raise_this: what to give so that this rule holds no more, if the target was not reached; None: there is no such
+            setting.
     """
 
     holds: Callable[[Standing], bool] | None
@@ -169,7 +170,7 @@ class Stop:
     report: Callable[[Account], str]
     running: Fate
     has_final_stage: bool
-    raise_this: Callable[[Rules], str] | None
+    raise_this: Callable[[Standing], str] | None
 
 
 def _target_is_reached(now: Standing) -> bool:
@@ -261,7 +262,7 @@ class Reason(StrEnum):
             report=lambda account: f"It ended because all {account.n_trials} trials are done. {account.missed}",
             running=Fate.RUNS_ON,
             has_final_stage=True,
-            raise_this=lambda rules: f"hydra.sweeper.n_trials={2 * rules.n_trials}",
+            raise_this=lambda now: f"hydra.sweeper.n_trials={2 * max(now.rules.n_trials, now.ledger.finished)}",
         ),
     )
     PATIENCE = (
@@ -279,7 +280,9 @@ class Reason(StrEnum):
             ),
             running=Fate.PRUNED,
             has_final_stage=True,
-            raise_this=lambda rules: f"hydra.sweeper.patience_trials={2 * rules.patience_trials:g}",
+            raise_this=lambda now: (
+                f"hydra.sweeper.patience_trials={2 * max(now.rules.patience_trials, now.ledger.since_better):g}"
+            ),
         ),
     )
     INTERRUPTED = (
@@ -326,15 +329,27 @@ def rule_that_holds(now: Standing) -> Reason | None:
     return next((reason for reason in Reason if reason.stop.holds is not None and reason.stop.holds(now)), None)
 
 
-def say_why(study: Study, rules: Rules, reason: Reason) -> None:
-    """Log why the search ended; and, if its target was not reached, what goes on with it."""
-    log.info("sweep %s ends: %s", study.study_name, reason.stop.line(rules))
-    if reason.stop.raise_this is not None and rules.target is not None:
-        log.warning(
-            "the target is not reached: no trial that was the best had %s; %s goes on",
-            rules.target,
-            reason.stop.raise_this(rules),
-        )
+def say_why(now: Standing, reason: Reason) -> None:
+    """Log why the search ended; and, if its target was not reached, what goes on with it.
+
+    Args:
+        now: how the sweep stands at its end.
+        reason: of the rule that ended it. Others may hold too: each of them would end the next start at once.
+    """
+    log.info("sweep %s ends: %s", now.ledger.study.study_name, reason.stop.line(now.rules))
+    if reason.stop.raise_this is None or now.rules.target is None:
+        return
+    higher = [
+        each.stop.raise_this(now)
+        for each in Reason
+        if each.stop.raise_this is not None
+        and (each is reason or (each.stop.holds is not None and each.stop.holds(now)))
+    ]
+    log.warning(
+        "the target is not reached: no trial that was the best had %s; %s goes on",
+        now.rules.target,
+        " ".join(higher),
+    )
 
 
 def remember_stop_rule(study: Study, target: Target) -> None:

@@ -1,4 +1,4 @@
-"""Whole commands: what becomes of a trial, whatever happens to it (README: "The engine", the table of states)."""
+"""Whole commands: what becomes of a trial, as the table in docs/sweep.md, "What happens to a trial", says."""
 
 import os
 import signal

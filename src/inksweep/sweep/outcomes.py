@@ -1,4 +1,4 @@
-"""What came back from a slot -> what the study is told: the README's table of trial states as code."""
+"""What came back from a slot -> what the study is told: docs/sweep.md, "What happens to a trial", as code."""
 
 import math
 from dataclasses import dataclass

@@ -9,8 +9,8 @@ import optuna
 from inksweep.sweep import samplers
 from inksweep.sweep.job.job import Job
 from inksweep.sweep.progress.wording import parameters
+from inksweep.sweep.slots import hydra_launchers
 from inksweep.sweep.slots.pool import Pool
-from inksweep.sweep.slots.slots_launcher import SlotsLauncher
 from inksweep.sweep.space.grammar import Fixed
 from inksweep.sweep.space.space import Block, Space
 from inksweep.sweep.start import Start
@@ -46,11 +46,10 @@ def run(start: Start, space: Space) -> None:
         print("first points:")
         for trial in study.get_trials(deepcopy=False)[: len(jobs)]:
             print(f"  {trial.number}: {parameters(trial)}")
-        launcher = start.launcher_for(elsewhere)
-        if not isinstance(launcher, SlotsLauncher):
+        pool = hydra_launchers.pool(start.launcher_for(elsewhere), conf.n_jobs)
+        if pool is None:
             print("time: not measured (hydra/launcher=slots can)")
             return
-        pool = launcher.pool(conf.n_jobs)
         try:
             seconds = [taken for taken in _begun(jobs, pool, study) if taken is not None]
         finally:

@@ -10,12 +10,13 @@ import time
 
 import optuna
 import pytest
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from inksweep.paths import SweepDir
-from inksweep.sweep.slots.hydra_launchers import serial_slot, slots
+from inksweep.sweep.slots.hydra_launchers import pool, serial_slot, slots
 from inksweep.sweep.slots.slots_launcher import SlotsLauncher
 from inksweep.sweep.slots.via_launch import BlockingSlot, LauncherSlots
 from inksweep.sweep.study.journal import open_journal
@@ -172,6 +173,25 @@ def test_each_launcher_gets_what_it_needs(tmp_path):
     assert type(slots_of(launcher("BasicLauncher"), tmp_path, serial=True)) is BlockingSlot
 
 
+class SlowBasicLauncher(BasicLauncher):
+    """A launcher that a user has made from Hydra's own."""
+
+
+class OneOfMine(SlowBasicLauncher):
+    """One whose name says nothing."""
+
+
+@pytest.mark.parametrize("kind", [SlowBasicLauncher, OneOfMine])
+def test_a_class_that_extends_one_that_runs_jobs_in_the_sweeps_process_has_one_slot(kind, tmp_path):
+    config = OmegaConf.create({"hydra": {"launcher": {"_target_": f"{__name__}.{kind.__name__}"}}})
+    why = serial_slot(config)
+    assert why is not None
+    assert type(slots_of(kind(), tmp_path, serial=why is not None)) is BlockingSlot
+
+
 def test_a_class_that_extends_a_launcher_is_treated_as_that_one(tmp_path, monkeypatch):
     monkeypatch.setattr(SlotsLauncher, "pool", lambda self, size: ("pool", size))
-    assert slots_of(launcher("MyLauncher", SlotsLauncher), tmp_path) == ("pool", 3)
+    mine = launcher("MyLauncher", SlotsLauncher)
+    assert slots_of(mine, tmp_path) == ("pool", 3)
+    assert pool(mine, 2) == ("pool", 2)
+    assert pool(launcher("ElseLauncher"), 2) is None

@@ -5,11 +5,12 @@ A new launcher is a row of LAUNCHERS; one that is not there runs jobs elsewhere 
 """
 
 import copy
+import importlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
@@ -20,9 +21,12 @@ from inksweep.sweep.slots.via_launch import BlockingSlot, LauncherSlots
 from inksweep.sweep.space.grammar import written
 from inksweep.sweep.study.owner import Owner
 
+if TYPE_CHECKING:
+    from inksweep.sweep.slots.pool import Pool
+
 
 def _nothing() -> None:
-    """What most launchers need."""
+    """Do nothing: most launchers need no end."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,17 @@ class Kind:
 def serial_slot(config: DictConfig) -> str | None:
     """Return what n_jobs must be, and why, with a launcher that runs one job at a time in this process; else None."""
     launcher = config.hydra.launcher
-    choice = LAUNCHERS.get(str(launcher._target_).rpartition(".")[2], Kind()).serial(launcher)
+    choice = _kind(_class_of(str(launcher._target_))).serial(launcher)
     if choice is None:
         return None
     one, several = "which runs one job at a time in this process", "hydra/launcher=slots runs several"
     return f"1 with hydra/launcher={choice}, {one}; {several}"
+
+
+def pool(launcher: Any, size: int) -> "Pool | None":
+    """Return `size` slots of a launcher that has a pool of its own; None: it has none."""
+    own: Pool | None = launcher.pool(size) if _kind(type(launcher)).has_slots else None
+    return own
 
 
 def slots(launcher: Launcher, size: int, serial: bool, sweep: SweepDir, owner: Owner) -> Slots:
@@ -62,21 +72,35 @@ def slots(launcher: Launcher, size: int, serial: bool, sweep: SweepDir, owner: O
         sweep: the sweep directory, absolute: a process may have been started in another folder.
         owner: what tells this start from earlier ones.
     """
-    any_launcher: Any = launcher
-    kind = _kind(launcher)
-    if kind.has_slots:
-        pool: Slots = any_launcher.pool(size)
-        return pool
+    if (own := pool(launcher, size)) is not None:
+        return own
     if serial:
         return BlockingSlot(launcher)
+    any_launcher: Any = launcher
     any_launcher.config = _quiet(any_launcher.config, sweep.root)
-    return LauncherSlots(launcher, size, kind.prepare(launcher, size, sweep.root / ".submitit" / owner.id))
+    return LauncherSlots(
+        launcher, size, _kind(type(launcher)).prepare(launcher, size, sweep.root / ".submitit" / owner.id)
+    )
 
 
-def _kind(launcher: Launcher) -> Kind:
-    """Return the row of the launcher's class, or of one that it extends."""
-    names = [ancestor.__name__ for ancestor in type(launcher).__mro__]
+def _kind(launcher: type) -> Kind:
+    """Return the row of a launcher's class, or of the nearest one that it extends."""
+    names = [ancestor.__name__ for ancestor in launcher.__mro__]
     return next((LAUNCHERS[name] for name in names if name in LAUNCHERS), Kind())
+
+
+def _class_of(target: str) -> type:
+    """Return the class that `_target_` names; where it cannot be had, an empty one of this name.
+
+    Hydra imports it too, a moment later, and then says what is wrong with it.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+        assert isinstance(found, type)
+    except Exception:  # whatever its module raises
+        return type(name, (), {})
+    return found
 
 
 def _quiet(config: Any, sweep: Path) -> Any:

@@ -71,6 +71,10 @@ def no_sweep(sweep: SweepDir) -> None:
     sweep.journal.unlink()
 
 
+def journal_alone(sweep: SweepDir) -> None:
+    sweep.config.unlink()
+
+
 def no_journal(sweep: SweepDir) -> None:
     sweep.journal.unlink()
 
@@ -87,6 +91,7 @@ def broken_journal(sweep: SweepDir) -> None:
     "spoil, line",
     [
         (no_sweep, "no sweep directory (it has no sweep.yaml)"),
+        (journal_alone, "no sweep directory (it has no sweep.yaml)"),
         (broken_yaml, "sweep.yaml: cannot be read"),
         (other_yaml, "sweep.yaml: cannot be read (it holds no settings of a sweep)"),
         (no_journal, "there is no study in it (no study.journal)"),

@@ -44,7 +44,10 @@ def run(
 
     if watch_s is not None:
         _wait_for(folders)
-    opened = [(folder, reader.look(reader.find(folder, storage)), reader.settings(folder)) for folder in folders]
+    read = [(folder, reader.settings(folder)) for folder in folders]
+    opened = [
+        (folder, reader.look(reader.find(folder, storage, settings["sweeper"])), settings) for folder, settings in read
+    ]
     path = out or (SweepDir(folders[0]).report if len(folders) == 1 else Path("report.html"))
 
     def write(reload_s: float | None) -> bool:

@@ -75,10 +75,11 @@ def test_the_whole_url_can_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert number == 1
 
 
-def test_a_journal_alone_can_be_looked_at(sweep: SweepDir) -> None:
+def test_a_journal_alone_is_no_sweep_directory_but_can_be_looked_at(sweep: SweepDir) -> None:
     sweep.config.unlink()
-    storage, number = opened(sweep)
-    assert len(storage.get_all_trials(number)) == 2
+    with pytest.raises(InputError, match=r"no sweep directory \(it has no sweep\.yaml\)"):
+        reader.find(sweep.root)
+    assert len(reader.look(reader.find(sweep.root, sweeper={})).trials) == 2
 
 
 @pytest.mark.parametrize("database", ["empty.db", "missing.db"])

@@ -73,9 +73,9 @@ def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str
     Raises:
         InputError: `directory` holds no study that can be read.
     """
-    mark = [str(directory.resolve()), k]
-    marks = study.user_attrs.get(WARM_STARTS, [])
-    if mark in marks:
+    note = [str(directory.resolve()), k]
+    notes = study.user_attrs.get(WARM_STARTS, [])
+    if note in notes:
         return 0
     sweep = SweepDir(directory)
     trials = best_trials(_study_of(directory, storage), k)
@@ -86,7 +86,7 @@ def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str
         "warm start from %s: %d of its best %d points can be used, %d are new", directory, len(usable), len(points), new
     )
     if usable:
-        study.set_user_attr(WARM_STARTS, [*marks, mark])
+        study.set_user_attr(WARM_STARTS, [*notes, note])
     return new
 
 
@@ -94,13 +94,17 @@ def _study_of(directory: Path, storage: str | None) -> Study:
     """Open the study of another sweep; `storage`: as for `warm_start`."""
     place, remedy = f"{WARM_START}={directory}", "name another sweep directory"
     try:
-        url = reader.recorded_storage(directory)
+        other = SweepDir(directory)
+        # A sweep directory of which only the journal was copied has points too.
+        alone = other.journal.is_file() and not other.config.exists()
+        sweeper = {} if alone else reader.settings(directory)["sweeper"]
+        url = reader.recorded_storage(sweeper)
         if url is not None and "***" in url:
             if storage is not None and url == without_password(storage):
                 url = storage
             else:
                 remedy = "use this database as hydra.sweeper.storage, or give the points in hydra.sweeper.enqueue"
-        return reader.look(reader.find(directory, url))
+        return reader.look(reader.find(directory, url, sweeper))
     except reader.Unreadable as error:
         raise InputError(f"{place}: its study cannot be read ({error.fact}); {remedy}") from error
 

@@ -4,6 +4,7 @@ Nothing is created, repaired or locked: the sweep may be running, and may be som
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,29 +48,32 @@ def settings(folder: Path) -> dict[str, Any]:
     return content
 
 
-def recorded_storage(folder: Path) -> str | None:
-    """Return the URL of a sweep's database according to `sweep.yaml`, without its password; None: a journal.
+def recorded_storage(sweeper: Mapping[str, Any]) -> str | None:
+    """Return the URL of a sweep's database, without its password; None: a journal.
 
-    Raises:
-        InputError: it is no sweep directory, or `sweep.yaml` is broken.
+    Args:
+        sweeper: of its `settings`.
     """
-    url = _sweeper(folder).get("storage")
+    url = sweeper.get("storage")
     return None if url is None else str(url)
 
 
-def find(folder: Path, storage: str | None = None) -> Address:
+def find(folder: Path, storage: str | None = None, sweeper: Mapping[str, Any] | None = None) -> Address:
     """Return where the study of the sweep directory `folder` is kept.
 
     Args:
         folder: the sweep directory.
         storage: URL of its database; None: the variable INKSWEEP_STORAGE, else what sweep.yaml says.
+        sweeper: of its `settings`; None: they are read.
 
     Raises:
         InputError: it is no sweep directory, there is no study, or only its database's password is missing.
     """
-    recorded = recorded_storage(folder)
+    if sweeper is None:
+        sweeper = settings(folder)["sweeper"]
+    recorded = recorded_storage(sweeper)
     url = storage or (os.environ.get(STORAGE_VARIABLE) if recorded else None) or recorded
-    name = str(_sweeper(folder).get("study_name") or folder.resolve().name)
+    name = str(sweeper.get("study_name") or folder.resolve().name)
     journal = SweepDir(folder).journal
     if url is None and not journal.is_file():
         raise Unreadable(folder, f"there is no study in it (no {journal.name})", "start the sweep first")
@@ -95,15 +99,6 @@ def look(address: Address) -> Study:
         fact = f"the study {name} is not in it (there are: {', '.join(names) or 'none'})"
         raise Unreadable(place, fact, "name the sweep directory of one of these")
     return optuna.load_study(study_name=name, storage=storage)
-
-
-def _sweeper(folder: Path) -> dict[str, Any]:
-    """Return the settings of `hydra.sweeper`; a journal without a `sweep.yaml` can be looked at too."""
-    sweep = SweepDir(folder)
-    sweeper: dict[str, Any] = {}
-    if sweep.config.exists() or not sweep.journal.is_file():
-        sweeper = settings(folder)["sweeper"]
-    return sweeper
 
 
 def _names(storage: BaseStorage) -> list[str]:

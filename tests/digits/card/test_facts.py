@@ -2,13 +2,16 @@
 
 import math
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from inksweep.digits.card import facts, labels
+from inksweep.digits.config.parse import compose
 from inksweep.digits.data import dataset
-from tests.conftest import REPOSITORY, compose_config
+from tests.conftest import CONF, REPOSITORY, compose_config
 
 
 def test_accuracy_has_wilsons_interval() -> None:
@@ -68,6 +71,18 @@ def test_a_data_set_brings_its_own_words(name: str, title: str, digits: bool) ->
     assert (described["title"], described["handwritten_digits"]) == (title, digits)
     # Of those that are no digits nothing is said but their size.
     assert (described["about"] is not None) is digits
+
+
+def test_a_file_that_builds_on_what_is_shared_claims_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf" / "data" / "mine.yaml").write_text(
+        "defaults: [base/data_set@_here_, _self_]\n"
+        "name: mine\nsource: {_target_: mine.Bags}\nclasses: [bag, shirt]\n"
+        "train_images: 60000\ntest_images: 10000\nmean: 0.5\nstd: 0.5\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    described = facts.describe_data(compose(["data=mine"]).data)
+    assert (described["title"], described["about"], described["handwritten_digits"]) == ("mine", None, False)
 
 
 def test_a_data_set_without_words_goes_by_its_name() -> None:

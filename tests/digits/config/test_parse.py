@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import yaml
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from inksweep.digits.config import model, optimizer, parse, scheduler
@@ -32,6 +33,14 @@ def test_the_groups_hold_what_is_promised() -> None:
     assert options("scheduler") == ["cosine", "none", "onecycle", "step"]
     assert options("augment") == ["affine", "elastic", "erasing", "handwriting", "none", "stroke"]
     assert options("experiment") == ["accurate", "accurate_mlp", "lht_mnist", "quick", "record"]
+
+
+def test_what_data_sets_share_is_no_option() -> None:
+    with pytest.raises(MissingConfigException) as refused:
+        parse.compose(["data=base"])
+    listed = str(refused.value).partition("Available options")[2].split("\n\t")
+    assert "mnist" in listed
+    assert not [option for option in listed if "base" in option or "data_set" in option]
 
 
 @pytest.mark.parametrize("group", SCHEMAS)

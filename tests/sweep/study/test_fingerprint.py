@@ -7,12 +7,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from inksweep.errors import InputError, explain
 from inksweep.sweep.space.declare import declare
 from inksweep.sweep.study.fingerprint import check, describe, differences
 from inksweep.sweep.study.journal import open_journal
+from tests.conftest import REPOSITORY
 
 PARAMS = {"model": "choice(cnn,mlp)", "lr": "tag(log,interval(1e-4,1e-1))"}
 WHEN = {"model": {"cnn": {"model.depth": "range(1,6)"}, "mlp": {"model.hidden": "choice([64],[128,64])"}}}
@@ -224,3 +226,17 @@ def test_what_is_unrelated_may_differ():
     with pytest.raises(InputError, match="trackers"):
         check(study, definition(base={**BASE, "trackers": 1}), "error", ["tracker", "figures"])
     assert check(study, definition(base={"seed": None}), "error", ["trainer"])
+
+
+def test_one_key_of_a_group_may_be_unrelated():
+    study = optuna.create_study(study_name="night")
+    check(study, definition(base={**BASE, "data": {"title": "MNIST", "size": 28}}), "error")
+    corrected = definition(base={**BASE, "data": {"title": "mnist", "size": 28}})
+    assert check(study, corrected, "error", ["data.title"])
+    with pytest.raises(InputError, match=r"data\.size"):
+        check(study, definition(base={**BASE, "data": {"title": "MNIST", "size": 20}}), "error", ["data.title"])
+
+
+def test_words_for_a_model_card_are_unrelated_to_a_search_of_digits():
+    conf = yaml.safe_load((REPOSITORY / "conf" / "hydra" / "sweeper" / "optuna.yaml").read_text(encoding="utf-8"))
+    assert {"data.title", "data.about", "data.handwritten_digits"} <= set(conf["unrelated"])

@@ -13,10 +13,9 @@ FLOORS = [
     {"extras"},
     {"cores", "errors", "paths", "significance", "trial"},
     {"files"},
-    {"init"},
     {"figures", "runs"},
     {"compare", "diff", "digits", "sweep"},
-    {"dashboard", "report"},
+    {"dashboard", "init", "report"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -38,7 +38,7 @@ def test_it_writes_what_the_repository_has_and_it_trains(
     assert len(yaml) > 30
     for name in (Path("train.py"), *yaml):
         assert filecmp.cmp(REPOSITORY / name, here / "digits" / name, shallow=False)
-    assert {"/outputs/", "/multirun/", "/data/"} <= set((here / "digits" / ".gitignore").read_text().splitlines())
+    assert {*init.IGNORED, "# what a run writes"} == set((here / "digits" / ".gitignore").read_text().splitlines())
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE((here / "digits" / "conf").stat().st_mode) == 0o777 & ~umask
@@ -56,7 +56,10 @@ def test_the_current_folder_with_other_files_will_do(here: Path, capsys: Capture
     cli.main(["init", "."])
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == "next: python train.py"
-    assert ".gitignore stays as it is; let it name /outputs/, /multirun/, /data/" in said[-2]
+    assert (
+        ".gitignore stays as it is; let it name /outputs/, /multirun/, /data/, /mlflow.db*, /mlruns/, /wandb/"
+        in said[-2]
+    )
     assert (here / "conf" / "mine.yaml").read_text() == "mine"
     assert (here / ".gitignore").read_text() == "*.log\n"
     assert (here / "conf" / "config.yaml").is_file()

@@ -1,8 +1,11 @@
-"""Which optional packages each extra of inksweep brings, and the command that installs one from where it is typed."""
+"""How inksweep is installed: from a checkout or a wheel, which packages each extra brings, and how to install one."""
 
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+
+# Where a wheel has conf/ and train.py: hatch_build.py puts them there.
+IN_WHEEL = Path(__file__).parent / "starter"
 
 # What is imported, by extra, as pyproject.toml has them. For a package in two extras the first one is named.
 EXTRAS = {
@@ -29,6 +32,11 @@ def checkout() -> Path | None:
     """Return the repository that this package is imported from; None for a wheel, whose user has no repository."""
     folder = Path(__file__).resolve().parents[2]
     return folder if (folder / "pyproject.toml").is_file() and (folder / "src" / "inksweep").is_dir() else None
+
+
+def source() -> Path:
+    """Return the folder that holds conf/ and train.py: the repository that this is imported from, or the wheel's."""
+    return checkout() or IN_WHEEL
 
 
 def install(extra: str) -> str:

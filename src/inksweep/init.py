@@ -12,14 +12,8 @@ from pathlib import Path
 from inksweep import extras
 from inksweep.errors import InputError
 
-# Where the wheel has them: pyproject.toml puts them there.
-IN_WHEEL = Path(__file__).parent / "starter"
-IGNORED = "# what a run writes\n/outputs/\n/multirun/\n/data/\n"
-
-
-def source() -> Path:
-    """Return the folder that holds conf/ and train.py: the repository that this is imported from, or the wheel's."""
-    return extras.checkout() or IN_WHEEL
+# What a run or a tracker writes, as the .gitignore of the repository names it.
+IGNORED = ("/outputs/", "/multirun/", "/data/", "/mlflow.db*", "/mlruns/", "/wandb/")
 
 
 def run(folder: Path) -> None:
@@ -34,7 +28,7 @@ def run(folder: Path) -> None:
     Raises:
         InputError: a file that would be written is there.
     """
-    origin = source()
+    origin = extras.source()
     files = [Path("train.py"), *sorted(path.relative_to(origin) for path in (origin / "conf").rglob("*.yaml"))]
     for path in files:
         # A file where a folder is to be is in the way just as well.
@@ -43,10 +37,10 @@ def run(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; nothing was written, name another folder")
     ignored = (folder / ".gitignore").exists()
-    _write(origin, files, None if ignored else IGNORED, folder)
+    _write(origin, files, None if ignored else "\n".join(["# what a run writes", *IGNORED, ""]), folder)
     print(f"{folder}: train.py and conf/ with {len(files) - 1} files")
     if ignored:
-        print(f"{folder / '.gitignore'} stays as it is; let it name {', '.join(IGNORED.split()[-3:])}")
+        print(f"{folder / '.gitignore'} stays as it is; let it name {', '.join(IGNORED)}")
     steps = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
     if extras.missing(extras.EXTRAS["digits"]):
         steps.insert(0, extras.install("digits"))

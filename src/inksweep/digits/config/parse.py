@@ -13,9 +13,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from inksweep import extras
 from inksweep.digits.config.schema import DIRECTIONS, SCHEMAS, Config, objective_names
 from inksweep.errors import InputError, need, need_extra
-from inksweep.init import source
 from inksweep.paths import RunDir
 from inksweep.runs import result
 from inksweep.runs.result import Status
@@ -124,7 +124,7 @@ def compose(overrides: list[str]) -> Config:
 def find_conf() -> Path:
     """Return the config folder: `conf` where the command is typed, else the one that `inksweep init` copies."""
     here = Path.cwd() / "conf"
-    return here if (here / "config.yaml").is_file() else source() / "conf"
+    return here if (here / "config.yaml").is_file() else extras.source() / "conf"
 
 
 def _run_dir(fresh: str, *, _root_: DictConfig) -> str:

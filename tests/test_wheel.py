@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -16,16 +17,38 @@ pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the content of the wheel, as it would lie in site-packages."""
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the content of the source distribution."""
+    folder = tmp_path_factory.mktemp("source")
+    build("sdist", REPOSITORY, folder)
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        file.extractall(folder, filter="data")
+    return folder / archive.name.removesuffix(".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def site(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the content of the wheel that is built from the source distribution, as in site-packages."""
     folder = tmp_path_factory.mktemp("wheel")
-    words = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    build("wheel", source, folder)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         file.extractall(folder / "site")
     return folder / "site"
+
+
+def build(target: str, origin: Path, folder: Path) -> None:
+    words = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
+    done = subprocess.run(words, cwd=origin, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_source_distribution_has_what_a_wheel_is_built_from_and_no_more(source: Path) -> None:
+    made = {"PKG-INFO", "pyproject.toml", ".gitignore"}  # hatchling adds these
+    folders = {"src", "conf", "docs", "examples", "tests"}
+    files = {"train.py", "hatch_build.py", "README.md", "CHANGELOG.md", "LICENSE"}
+    assert {path.name for path in source.iterdir()} == made | folders | files
 
 
 def test_the_wheel_has_all_that_is_no_module(site: Path) -> None:

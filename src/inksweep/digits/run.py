@@ -64,7 +64,8 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Result:
                     tracker = _tracker(conf, out, result)
                 training = Training(conf, out, result)
                 training.run(reporter or Unwatched(), tracker)
-                if result.status is Status.COMPLETED:  # no second is spent on one that others were better than
+                # A run that was ended early is not measured and has no model.
+                if result.status is Status.COMPLETED:
                     training.keep()
         except BaseException as error:
             _fail(result, error)
@@ -142,9 +143,8 @@ class Training:
         log.info("%s, %s, %s, %d threads -> %s", name, counts, self.device, result.threads, shown(self.out.root))
         word = train(self.learner, self.plan, batches, validate, progress, reporter, after_evaluation, console.bar)
         result.status, result.reason = results.ending(word)
-        if (
-            result.status is not Status.COMPLETED
-        ):  # the test split is not measured: nobody asks for a run that was ended
+        # The test split is measured in keep(), which is not called for a run that was ended early.
+        if result.status is not Status.COMPLETED:
             epoch, epochs = progress.last("epoch"), self.plan.epochs
             log.info("%s (%s) after epoch %g of %d", result.status.value, result.reason, epoch, epochs)
 

@@ -16,7 +16,7 @@ from inksweep.digits.config.parse import plain
 from inksweep.errors import InputError
 from inksweep.files import replacing
 
-# Raise it when the code below or in sources.py shapes the same settings into other bytes.
+# Raise it when the code below or in arrays.py shapes the same settings into other bytes.
 FORMAT = 1
 SPLITS = ("train", "test")
 

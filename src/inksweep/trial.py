@@ -55,8 +55,8 @@ def report(step: int, value: float, total: int | None = None) -> None:
 def should_stop() -> str | None:
     """Return why the job should end now, or None.
 
-    `pruned`: others were better at this step. `target`, `interrupted`, `timeout` and others: the sweep ends. Whatever
-    the job returns after that is no result.
+    `pruned`: others were better at this step. `trial_timeout`: this trial has taken too long. `target`, `interrupted`,
+    `timeout` and others: the sweep ends. Whatever the job returns after that is no result.
     """
     return None if _watcher is None else _watcher.should_stop()
 
@@ -73,11 +73,11 @@ def watched_by(watcher: Watcher | None) -> Iterator[None]:
 
 
 class Reporter:
-    """The reporter of a training loop that measures many things: the sweep is told the objective.
+    """The reporter of a training loop that measures many things: the sweep gets the objective.
 
     Args:
-        objective: its name among the metrics; of several, the first. Not looked at before the first report: to refuse
-            a wrong one is up to whoever checks the settings.
+        objective: its name among the metrics; of several, the first. The name is not checked here: a report
+            whose metrics lack it raises KeyError.
     """
 
     def __init__(self, objective: str | Sequence[str]):

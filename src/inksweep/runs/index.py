@@ -92,8 +92,8 @@ def _known(database: sqlite3.Connection, prints: dict[Path, str | None]) -> Iter
         rows = database.execute(
             "SELECT folder, fingerprint, run FROM runs WHERE folder BETWEEN ? AND ?", (min(wanted), max(wanted))
         )
-        for name, mark, content in rows:
-            if wanted.get(name) == mark:
+        for name, fingerprint, content in rows:
+            if wanted.get(name) == fingerprint:
                 folder = Path(os.fsdecode(name))
                 yield folder, _unpacked(folder, json.loads(content))
     except (sqlite3.Error, ValueError, TypeError):  # damaged, or locked for long: all is read anew
@@ -101,9 +101,12 @@ def _known(database: sqlite3.Connection, prints: dict[Path, str | None]) -> Iter
 
 
 def _remember(database: sqlite3.Connection, read: Iterable[Run], prints: dict[Path, str | None]) -> None:
-    settled = [(run, mark) for run in read if run.status in (*ENDED, Status.FOREIGN) and (mark := prints[run.folder])]
     # As bytes: the name of a folder need not be UTF-8.
-    rows = [(os.fsencode(run.folder), mark, json.dumps(_packed(run), default=str)) for run, mark in settled]
+    rows = [
+        (os.fsencode(run.folder), fingerprint, json.dumps(_packed(run), default=str))
+        for run in read
+        if run.status in (*ENDED, Status.FOREIGN) and (fingerprint := prints[run.folder])
+    ]
     try:
         with database:
             database.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", rows)

@@ -74,7 +74,7 @@ def read(folder: Path) -> Run:
 def load(folders: Iterable[Path], known: Mapping[Path, Run] | None = None) -> list[Run]:
     """Read the runs in `folders`; `known` are those that need not be read again."""
     runs = [run if (run := (known or {}).get(folder)) is not None else _read(folder) for folder in folders]
-    # Of all trials of a sweep the same.
+    # Direction and study are those of the sweep; read once for each.
     parents = [run.folder.parent for run in runs]
     directions = {parent: _direction(parent) for parent in set(parents) if is_sweep(parent)}
     studies = {parent: _study(parent) for parent in directions}

@@ -22,7 +22,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Objective:
+class RankedBy:
     """What the search ranked by."""
 
     # None: of an app that returns a number without a name.
@@ -111,7 +111,7 @@ class Selection:
     study: str
     # SEEDS or SEARCH.
     rule: str
-    objective: Objective
+    objective: RankedBy
     trials: Trials
     # Of the search: whose configuration it is.
     trial: int

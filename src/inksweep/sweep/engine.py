@@ -22,6 +22,7 @@ from inksweep.sweep.slots.slots import Slots
 from inksweep.sweep.stopping import Fate, Reason, Standing, rule_that_holds
 from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
 from inksweep.sweep.study.repair import end, repair, repeat
+from inksweep.sweep.study.trials import queued_point
 
 # How long the loop waits for a trial before it looks at everything else.
 LOOK_AROUND_S = 0.5
@@ -160,7 +161,7 @@ class Engine:
             return False
         frozen = self._frozen(trial)
         end(self.study, frozen, TrialState.FAIL, {SURPLUS: True, REASON: "one too many"})
-        if "fixed_params" in frozen.system_attrs:
+        if queued_point(frozen) is not None:
             repeat(self.study, frozen)
         return True
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from inksweep.sweep.progress.screen import Screen, render
-from inksweep.sweep.progress.view import Running, View, seconds_left
+from inksweep.sweep.progress.view import RunningTrial, View, seconds_left
 
 LONG = "model=cnn model.channels=[16,32,64] optimizer.lr=0.0123 trainer.label_smoothing=0.05 augment=affine"
 VIEW = View(
@@ -23,9 +23,9 @@ VIEW = View(
     finished=7,
     slots=3,
     running=[
-        Running(0, 9, LONG, 45, step=3, total=8, value=0.98714),
-        Running(2, 11, "model.hidden=[128]", 5),
-        Running(None, 12, LONG, 130, step=40, value=1e-6),
+        RunningTrial(0, 9, LONG, 45, step=3, total=8, value=0.98714),
+        RunningTrial(2, 11, "model.hidden=[128]", 5),
+        RunningTrial(None, 12, LONG, 130, step=40, value=1e-6),
     ],
     best="0.9912 (trial 7)  test/accuracy 0.9908",
     best_parameters=LONG,
@@ -145,7 +145,7 @@ def test_an_ending_is_said_in_full_and_the_estimate_goes():
     ],
 )
 def test_at_most_eight_rows(slots, busy, numbers, more):
-    view = replace(VIEW, slots=slots, running=[Running(slot, 100 + slot, "x=1", 1) for slot in busy])
+    view = replace(VIEW, slots=slots, running=[RunningTrial(slot, 100 + slot, "x=1", 1) for slot in busy])
     lines = shown(view)
     rows = lines[next(n for n, line in enumerate(lines) if line.startswith("slot")) + 1 :]
     assert [line.split()[0] for line in rows[:8]] == (numbers.split() if " " in numbers else list(numbers))
@@ -153,7 +153,7 @@ def test_at_most_eight_rows(slots, busy, numbers, more):
 
 
 def test_text_from_outside_is_neither_markup_nor_control_codes():
-    view = replace(VIEW, running=[Running(0, 1, "a=[red]x[/red]\n\x1b[2J:smile:", 1)], study="[bold]")
+    view = replace(VIEW, running=[RunningTrial(0, 1, "a=[red]x[/red]\n\x1b[2J:smile:", 1)], study="[bold]")
     assert "a=[red]x[/red]  [2J:smile:" in "\n".join(shown(view, 120))
     assert shown(view)[1].startswith("[bold]")
 
@@ -168,7 +168,7 @@ def test_odd_totals_are_drawn(changes):
 
 
 def run(seconds, step=None, total=None, slot=0):
-    return Running(slot, 1, "", seconds, step, total)
+    return RunningTrial(slot, 1, "", seconds, step, total)
 
 
 @pytest.mark.parametrize(

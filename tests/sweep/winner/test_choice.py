@@ -33,7 +33,7 @@ def right(n: int, of: int = 10) -> tuple[list[bool], list[bool]]:
     return [index < n for index in range(of)], TEST
 
 
-def numbers(candidates: list[choice.Candidate]) -> list[int]:
+def numbers(candidates: list[choice.TrainedAgain]) -> list[int]:
     return [candidate.trial.number for candidate in candidates]
 
 

@@ -66,7 +66,7 @@ class JobRunner:
         Raises:
             HydraException: it does not compose.
         """
-        # Whatever fails here, Hydra's own way decides what comes of it.
+        # If anything fails here, Hydra composes the job and raises its own error.
         with contextlib.suppress(Exception):
             parsed = self._parser.parse_overrides(list(overrides))
             if not any(_is_special(override) for override in parsed):

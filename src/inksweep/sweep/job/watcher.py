@@ -33,7 +33,7 @@ class StudyWatcher:
     def __init__(self, hydra: Any):
         self._hydra = hydra
         self.number = int(hydra.job.num)
-        # Why the trial was told to stop.
+        # Why the trial is to stop.
         self.reason: str | None = None
         self._reports = 0
         self._started = time.monotonic()
@@ -98,9 +98,9 @@ class StudyWatcher:
         trial = self._storage.get_trial(self._id)
         if trial.state.is_finished():
             return "given up"  # by a sweep that thought this process dead
-        told: Any = trial.user_attrs.get(STOP)
-        if told is not None:
-            return str(told)
+        stop: Any = trial.user_attrs.get(STOP)
+        if stop is not None:
+            return str(stop)
         return "pruned" if self._reports and self._pruner.prune(self._study, trial) else None
 
     def _note(self, name: str, value: Any) -> None:

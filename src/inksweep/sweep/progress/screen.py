@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from inksweep.sweep.progress.view import Running, View
+from inksweep.sweep.progress.view import RunningTrial, View
 
 SLOT_ROWS = 8
 HEADER_COLUMNS = 120  # a longer bar shows nothing more
@@ -225,7 +225,7 @@ def _count(view: View, state: str, count: int) -> str:
 def _slots(view: View) -> RenderableType:
     """Return a row a slot, then a row for each trial of other processes."""
     in_slot = {trial.slot: trial for trial in view.running if trial.slot is not None}
-    rows: list[tuple[str, Running | None]] = [(str(slot), in_slot.get(slot)) for slot in range(view.slots)]
+    rows: list[tuple[str, RunningTrial | None]] = [(str(slot), in_slot.get(slot)) for slot in range(view.slots)]
     rows += [("other", trial) for trial in view.running if trial.slot is None]
     if len(rows) > SLOT_ROWS:
         rows.sort(key=lambda row: row[1] is None)  # cut idle ones first
@@ -248,12 +248,12 @@ def _slots(view: View) -> RenderableType:
     return Group(table, Text(f"... and {more} more", style="dim")) if more > 0 else table
 
 
-def _cells(trial: Running) -> tuple[RenderableType, ...]:
+def _cells(trial: RunningTrial) -> tuple[RenderableType, ...]:
     value = "" if trial.value is None else _short(trial.value)
     return str(trial.number), _progress(trial), value, _clock(trial.seconds), Text(_plain(trial.parameters))
 
 
-def _progress(trial: Running) -> Text:
+def _progress(trial: RunningTrial) -> Text:
     if trial.step is None:
         return Text("starting", style="dim")
     if not trial.total:

@@ -17,7 +17,7 @@ RECENT = 20  # trials whose mean duration stands for those to come
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningTrial:
     """A trial that runs now.
 
     Args:
@@ -65,7 +65,7 @@ class View:
     counts: Mapping[str, int]
     finished: int
     slots: int
-    running: Sequence[Running]
+    running: Sequence[RunningTrial]
     best: str | None
     best_parameters: str | None
     target: str | None
@@ -108,7 +108,7 @@ class Overview:
             stopping=None if engine.stop_reason is None else engine.stop_reason.stop.screen,
         )
 
-    def _running(self, trial: FrozenTrial) -> Running:
+    def _running(self, trial: FrozenTrial) -> RunningTrial:
         own = self.engine.running.get(trial.number)
         if own is not None:
             seconds = self.engine.slots.seconds(trial.number)
@@ -117,7 +117,7 @@ class Overview:
             assert trial.datetime_start is not None
             seconds = max(0.0, time.time() - trial.datetime_start.timestamp())
         step = trial.last_step
-        return Running(
+        return RunningTrial(
             slot=None if own is None else own.slot,
             number=trial.number,
             parameters=parameters(trial),
@@ -135,7 +135,7 @@ class Overview:
         return text
 
 
-def seconds_left(durations: Sequence[float], running: Sequence[Running], missing: int, slots: int) -> float | None:
+def seconds_left(durations: Sequence[float], running: Sequence[RunningTrial], missing: int, slots: int) -> float | None:
     """Estimate how long a sweep still takes, if no stop rule ends it earlier.
 
     A trial not yet started takes the mean of recent ones and begins where something gets free first; processes that
@@ -174,7 +174,7 @@ def seconds_left(durations: Sequence[float], running: Sequence[Running], missing
     return max(free_at, default=0.0)
 
 
-def _whole(trial: Running) -> float | None:
+def _whole(trial: RunningTrial) -> float | None:
     """Return how long a running trial takes in all, judged by its steps; None where that is not known."""
     if not trial.step or not trial.total:
         return None

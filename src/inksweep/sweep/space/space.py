@@ -1,4 +1,4 @@
-"""The search space: what is searched, under which condition, and what the job of a trial is told.
+"""The search space: what is searched, under which condition, and the overrides that the job of a trial gets.
 
 A space is a block of parameters; a parameter's value may open a further block, its branch. This room knows nothing of
 the study, nor of files, nor of how a space is written down (declare.py).
@@ -42,17 +42,17 @@ class Space:
         Raises:
             InputError: the extension suggests a parameter that is fixed.
         """
-        told: dict[str, str] = {}
+        overrides: dict[str, str] = {}
 
         def choose(key: str, leaf: Leaf) -> str:
             value = leaf.value if isinstance(leaf, Fixed) else suggest(trial, key, leaf)
-            told[key] = f"{key}={leaf.text}" if isinstance(leaf, Fixed) else as_override(key, value)
+            overrides[key] = f"{key}={leaf.text}" if isinstance(leaf, Fixed) else as_override(key, value)
             return canonical(leaf, value)
 
         self.walk(choose)
         if self.extend is not None:
-            self._extend(trial, told)
-        return [*told.values(), *self.deletes]
+            self._extend(trial, overrides)
+        return [*overrides.values(), *self.deletes]
 
     def walk(self, choose: Callable[[str, Leaf], str]) -> Block:
         """Visit each parameter that counts, given the values (as written) that `choose` returns.
@@ -130,17 +130,17 @@ class Space:
                     raise InputError(f"{key}: {error} Give hydra.sweeper.sampler=grid choices or ranges") from error
         return values
 
-    def _extend(self, trial: Trial, told: dict[str, str]) -> None:
+    def _extend(self, trial: Trial, overrides: dict[str, str]) -> None:
         assert self.extend is not None
         # The stock sweeper shows fixed values to the extension this way.
-        fixed = {key: text.partition("=")[2] for key, text in told.items() if key not in trial.params}
+        fixed = {key: text.partition("=")[2] for key, text in overrides.items() if key not in trial.params}
         for key, text in fixed.items():
             trial.set_user_attr(key, text)
         self.extend(trial)
         for key, value in trial.params.items():
             if key in fixed:
                 raise InputError(f"hydra.sweeper.custom_search_space: suggests {key}, which is fixed to {fixed[key]}")
-            told.setdefault(key, as_override(key, value))
+            overrides.setdefault(key, as_override(key, value))
 
 
 def _choose_as_wished(wish: dict[str, str], example: dict[str, str], key: str, leaf: Leaf) -> str:
@@ -173,7 +173,9 @@ def can_be(leaf: Leaf, value: str) -> bool:
     if isinstance(leaf, CategoricalDistribution):
         return any(value == canonical(leaf, choice) for choice in leaf.choices)
     if isinstance(leaf, IntDistribution):
-        return value.lstrip("-").isdecimal() and leaf._contains(int(value))  # private: it knows the steps
+        # Private, and without a public name: it knows the steps and the ends. Without it no sweep with a branch that a
+        # whole number opens could begin.
+        return value.lstrip("-").isdecimal() and leaf._contains(int(value))
     return False
 
 

@@ -18,7 +18,7 @@ from inksweep.sweep.space.points import fit, meaning
 from inksweep.sweep.space.space import Space
 from inksweep.sweep.study import reader
 from inksweep.sweep.study.notes import ORIGIN, SURPLUS, WARM_STARTS
-from inksweep.sweep.study.trials import best_of, is_as_good, losses
+from inksweep.sweep.study.trials import best_of, is_as_good, losses, queued_point
 from inksweep.sweep.study.trials import point as identity
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ def _add(study: Study, points: Sequence[Mapping[str, Any]], origin: str) -> int:
     for trial in study.get_trials(deepcopy=False):
         if SURPLUS in trial.user_attrs:
             continue  # never tried
-        known.add(identity(trial.system_attrs.get("fixed_params", {})))
+        known.add(identity(queued_point(trial) or {}))
         if trial.state.is_finished():
             known.add(identity(trial.params))
     new = 0

@@ -35,6 +35,8 @@ class Owner:
 
     def __init__(self, study: Study, sweep: SweepDir, address: Address):
         self.id = secrets.token_hex(8)
+        # Of the study and its trials, the storage and the ids are private, and have no public names. Heartbeats are
+        # written and looked for by them: without them a process on another machine that died would hold its trials.
         self._study, self._sweep, self._address = study, sweep, address
         self._host = socket.gethostname()
         # Moves the sampler's seed, where another process with the same seed would suggest the same points.
@@ -95,7 +97,7 @@ class Owner:
     def _is_dead(self, trial: FrozenTrial) -> bool:
         owner = trial.user_attrs.get(OWNER)
         if owner is None:
-            # Its process died, or is, between asking for it and signing it.
+            # Its process has asked for it and not yet noted itself as its owner, or died before it could.
             assert trial.datetime_start is not None
             return time.time() - trial.datetime_start.timestamp() > SILENT_BEATS * self._address.heartbeat_s
         return _is_free(self._sweep.owner_lock(str(owner["id"])))

@@ -10,6 +10,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.sweep.study.notes import ATTEMPT, LOST, REASON, REPEATS, RETRIED, SURPLUS
+from inksweep.sweep.study.trials import queued_point
 
 # Another process needs so long, at most, from telling that a trial is lost to queueing its repetition.
 REPAIR_S = 30.0
@@ -36,7 +37,7 @@ def end(study: Study, trial: FrozenTrial, state: TrialState, notes: dict[str, An
 def repeat(study: Study, trial: FrozenTrial, attempt: int | None = None) -> None:
     """Queue a trial again, with the same parameters."""
     # A trial that died before it was suggested anything may itself have been a repetition.
-    parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    parameters = {**(queued_point(trial) or {}), **trial.params}
     attempts = trial.user_attrs.get(ATTEMPT) if attempt is None else attempt
     notes = {REPEATS: trial.number} if attempts is None else {REPEATS: trial.number, ATTEMPT: attempts}
     study.enqueue_trial(parameters, user_attrs=notes)
@@ -56,23 +57,20 @@ def repair(study: Study, orphans: Iterable[FrozenTrial], *, alone: bool = True) 
     lost = [trial for trial in orphans if lose(study, trial, "its process died")]
     trials = study.get_trials(deepcopy=False)
     repeated = {trial.user_attrs.get(REPEATS) for trial in trials}
-    mine = {trial.number for trial in lost}
+    numbers = {trial.number for trial in lost}
     for trial in trials:
         # Also one that was given up long ago, by a process that then died before it could queue it.
         if not trial.state.is_finished() or trial.number in repeated or not _is_to_be_repeated(trial):
             continue
-        if alone or trial.number in mine or _age(trial.datetime_complete) > REPAIR_S:
+        if alone or trial.number in numbers or _age(trial.datetime_complete) > REPAIR_S:
             repeat(study, trial, trial.user_attrs.get(ATTEMPT, 0) + 1 if RETRIED in trial.user_attrs else None)
-    return sorted(mine)
+    return sorted(numbers)
 
 
 def _is_to_be_repeated(trial: FrozenTrial) -> bool:
-    # One too many is of no interest, unless its point had been asked for.
-    return LOST in trial.user_attrs or RETRIED in trial.user_attrs or (SURPLUS in trial.user_attrs and _queued(trial))
-
-
-def _queued(trial: FrozenTrial) -> bool:
-    return "fixed_params" in trial.system_attrs
+    # A surplus trial is repeated only if its point was queued by the user.
+    is_queued = queued_point(trial) is not None
+    return LOST in trial.user_attrs or RETRIED in trial.user_attrs or (SURPLUS in trial.user_attrs and is_queued)
 
 
 def _age(moment: datetime | None) -> float:

@@ -11,11 +11,19 @@ from inksweep.sweep.study.notes import LOST, METRICS, RETRIED, SURPLUS
 
 # A trial that carries one of these has been replaced by another, or never was: it does not count.
 UNCOUNTED = (LOST, RETRIED, SURPLUS)
+# Where Optuna keeps the point that `Study.enqueue_trial` was given; it has no public name. Under another name, points
+# would be queued twice, and a trial that died before it was suggested anything would be repeated with other values.
+_QUEUED_POINT = "fixed_params"
 
 
 def counts(trial: FrozenTrial) -> bool:
     """Whether a trial is one of `n_trials`: running or ended, and not replaced by another."""
-    return trial.state is not TrialState.WAITING and not any(mark in trial.user_attrs for mark in UNCOUNTED)
+    return trial.state is not TrialState.WAITING and not any(note in trial.user_attrs for note in UNCOUNTED)
+
+
+def queued_point(trial: FrozenTrial) -> dict[str, Any] | None:
+    """Return the point with which a trial was queued; None: its values are the sampler's."""
+    return trial.system_attrs.get(_QUEUED_POINT)
 
 
 def front(study: Study) -> list[FrozenTrial]:

@@ -41,7 +41,7 @@ class Ran:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TrainedAgain:
     """A configuration of the search that was trained again."""
 
     # In the search.
@@ -62,7 +62,7 @@ class Candidate:
         return statistics.stdev(run.values[0] for run in self.runs) if len(self.runs) > 1 else 0.0
 
 
-def rank(candidates: Sequence[Candidate], study: Study, sweep: SweepDir) -> list[Candidate]:
+def rank(candidates: Sequence[TrainedAgain], study: Study, sweep: SweepDir) -> list[TrainedAgain]:
     """Return the candidates, the best first.
 
     Those come first of which no training diverged, then by the mean of those that completed: that a machine was out of
@@ -76,13 +76,13 @@ def rank(candidates: Sequence[Candidate], study: Study, sweep: SweepDir) -> list
         sweep: where the trainings lie.
     """
 
-    def standing(candidate: Candidate) -> tuple[bool, int, float]:
+    def standing(candidate: TrainedAgain) -> tuple[bool, int, float]:
         if not candidate.runs:
             return True, candidate.diverged, 0.0
         # As many digits as a mean of measurements has: what only the rounding tells apart is equal.
         return False, candidate.diverged, sign(study) * float(f"{candidate.mean:.12g}")
 
-    ranked: list[Candidate] = []
+    ranked: list[TrainedAgain] = []
     # sorted() keeps the order of the search among equals.
     for _, group in groupby(sorted(candidates, key=standing), key=standing):
         equals = list(group)
@@ -95,7 +95,7 @@ def rank(candidates: Sequence[Candidate], study: Study, sweep: SweepDir) -> list
     return ranked
 
 
-def majorities(candidates: Sequence[Candidate], sweep: SweepDir) -> dict[int, Any] | None:
+def majorities(candidates: Sequence[TrainedAgain], sweep: SweepDir) -> dict[int, Any] | None:
     """Return, by trial, which validation pictures the majority of the seeds has right, a bool each.
 
     None if a run has left no answers, or those are to other pictures.
@@ -113,7 +113,7 @@ def majority_of(answers: "Sequence[Predictions]") -> Any:
     return majority([a.predicted for a in answers], [a.confidence for a in answers]) == answers[0].labels
 
 
-def answers_of(candidate: Candidate, sweep: SweepDir) -> "list[Predictions]":
+def answers_of(candidate: TrainedAgain, sweep: SweepDir) -> "list[Predictions]":
     """Return what each training answered to the validation pictures; nothing if one of them has not left it."""
     from inksweep.runs import predictions
 
@@ -132,9 +132,9 @@ def answers_of(candidate: Candidate, sweep: SweepDir) -> "list[Predictions]":
 
 def are_comparable(*answers: "Sequence[Predictions]") -> bool:
     """Whether all are known, and are to the same pictures."""
-    known = [one for found in answers for one in found]
+    all_runs = [run for runs in answers for run in runs]
     return all(answers) and all(
-        len(one) == len(known[0]) and bool((one.labels == known[0].labels).all()) for one in known
+        len(run) == len(all_runs[0]) and bool((run.labels == all_runs[0].labels).all()) for run in all_runs
     )
 
 
@@ -147,7 +147,7 @@ class Choice:
     # Whose weights are saved.
     model: Ran
     # Ranked; none if the search alone decided.
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: list[TrainedAgain] = field(default_factory=list)
     # Of an ensemble.
     members: list[Ran] = field(default_factory=list)
     # Whether the model was trained on all data.

@@ -11,6 +11,7 @@ from inksweep.errors import InputError, nearest
 from inksweep.paths import SweepDir
 from inksweep.sweep.space.grammar import Fixed, bare, is_delete, parse
 from inksweep.sweep.space.space import Space
+from inksweep.sweep.study.trials import queued_point
 from inksweep.sweep.winner.full_data import LENGTH, ON_ALL, value_of
 
 SEED_KEY = "hydra.sweeper.winner.seed_key"
@@ -30,7 +31,7 @@ class Training:
     @classmethod
     def of(cls, trial: FrozenTrial) -> "Training | None":
         """Return which one a trial of the final stage is; None if its process died before it was given its values."""
-        values: dict[str, Any] = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        values: dict[str, Any] = {**(queued_point(trial) or {}), **trial.params}
         return cls(values["trial"], values["seed"], bool(values["full"])) if "full" in values else None
 
     @property

@@ -111,8 +111,8 @@ class FinalStage:
         record = start.record(self.address.study)
         record["sweeper"]["target"] = None
         write_settings(self.sweep, record)
-        mark = digest_of(fingerprint.without(definition, conf.unrelated), conf.winner.seed_key)
-        self.finals = Finals(search, self.study, conf.winner, configurations, mark)
+        digest = digest_of(fingerprint.without(definition, conf.unrelated), conf.winner.seed_key)
+        self.finals = Finals(search, self.study, conf.winner, configurations, digest)
         self.study.sampler = FinalsSampler(self.finals)
 
     def train(self) -> bool:

@@ -21,7 +21,7 @@ from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.notes import COPIES, FINAL, OWNER, REASON
 from inksweep.sweep.study.repair import end
 from inksweep.sweep.study.trials import best_of, counts, measured
-from inksweep.sweep.winner.choice import Candidate, Choice, Ran, best_runs, rank
+from inksweep.sweep.winner.choice import Choice, Ran, TrainedAgain, best_runs, rank
 from inksweep.sweep.winner.configurations import MOST, Configurations, Training
 from inksweep.sweep.winner.full_data import LENGTH
 
@@ -102,27 +102,27 @@ class Finals:
         """Suggest which training `trial` is; return the overrides of its job."""
         number, seed, full = (trial.suggest_int(name, 0, MOST) for name in ("trial", "seed", "full"))
         searched = self.search.get_trials(deepcopy=False)[number]
-        trial.set_user_attr(FINAL, self.mark(searched))
+        trial.set_user_attr(FINAL, self.digest_of(searched))
         return self.configurations.job(searched, Training(number, seed, bool(full)))
 
-    def mark(self, trial: FrozenTrial) -> str:
+    def digest_of(self, trial: FrozenTrial) -> str:
         """Return what tells the trainings of a trial from those of another search, or of another trial of its number.
 
         A study that was begun anew under the old name has the same numbers.
         """
         return f"{self.digest}-{_digest(trial.params)}"
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self) -> list[TrainedAgain]:
         """Return the configurations that were trained again, the best first."""
         ran, ended = self.ran(), self._ended()
-        found = []
+        again = []
         for trial in best_of(self.search, self.conf.top_k):
             wanted = self._seeds(trial)
             runs = [ran[training] for training in wanted if training in ran]
             lost = [training for training in wanted if training not in ran]
             # What has ended without an objective ended itself: it diverged. The others failed.
-            found.append(Candidate(trial, runs, len(lost), sum(training in ended for training in lost)))
-        return rank(found, self.search, self.sweep)
+            again.append(TrainedAgain(trial, runs, len(lost), sum(training in ended for training in lost)))
+        return rank(again, self.search, self.sweep)
 
     def chosen(self) -> FrozenTrial | None:
         """Return the trial of the search whose configuration is the best; None if none could be trained again."""
@@ -133,10 +133,10 @@ class Finals:
 
     def on_all(self, trial: FrozenTrial) -> list[Ran]:
         """Return the trainings of `trial` on all data, by their seeds."""
-        found = self.ran()
+        ran = self.ran()
         base = self.configurations.seed(trial)
         wanted = [Training(trial.number, base + 1 + index, full=True) for index in range(_on_all(self.conf))]
-        return [found[training] for training in wanted if training in found]
+        return [ran[training] for training in wanted if training in ran]
 
     def choice(self) -> Choice | None:
         """Return what the final stage decides; None if no training came to an end that would do for a winner."""
@@ -144,18 +144,20 @@ class Finals:
         if chosen is None:
             return None
         candidates = [candidate for candidate in self.candidates() if candidate.runs] if self.conf.seeds else []
-        mine = [run for candidate in candidates if candidate.trial.number == chosen.number for run in candidate.runs]
-        runs, size = best_runs(mine, self.search), self.conf.ensemble
+        completed = [
+            run for candidate in candidates if candidate.trial.number == chosen.number for run in candidate.runs
+        ]
+        runs, size = best_runs(completed, self.search), self.conf.ensemble
         if full := self.on_all(chosen):
-            # The validation pictures are no news to a model that was trained on them.
-            new_to = [run.path for run in runs[: len(full)]] or [str(chosen.user_attrs.get(COPIES, chosen.number))]
+            # The model was trained on the validation pictures, so another run calibrates it.
+            others = [run.path for run in runs[: len(full)]] or [str(chosen.user_attrs.get(COPIES, chosen.number))]
             return Choice(
                 chosen,
                 full[0],
                 candidates,
                 full if len(full) > 1 else [],
                 full_data=True,
-                calibrate_on=new_to if len(new_to) > 1 else new_to[0],
+                calibrate_on=others if len(others) > 1 else others[0],
                 retrained_with={key: LENGTH[key] for key in self.configurations.otherwise(chosen)},
             )
         if not runs:
@@ -220,7 +222,7 @@ class Finals:
             training = Training.of(trial)
             if training is None or training.trial >= len(searched):
                 return False
-            return bool(trial.user_attrs.get(FINAL) == self.mark(searched[training.trial]))
+            return bool(trial.user_attrs.get(FINAL) == self.digest_of(searched[training.trial]))
 
         return [trial for trial in trials if is_mine(trial)]
 
@@ -249,7 +251,7 @@ class FinalsSampler(BaseSampler):
         self.finals = finals
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return what a training is told by."""
+        """Return the parameters that a trial of the final stage has."""
         return {name: IntDistribution(0, MOST) for name in ("trial", "seed", "full")}
 
     def sample_relative(

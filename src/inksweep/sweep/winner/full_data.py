@@ -18,7 +18,7 @@ from inksweep.sweep.space.space import Space, can_be
 
 # With this a training has the validation pictures among those it trains on.
 ALL_KEY = "data.train_on_all"
-# What a training on all of the train files is told besides.
+# The overrides that a training on all of the train files gets besides.
 ON_ALL = (f"{ALL_KEY}=true", "trainer.keep=last", "trainer.patience=null")
 # What of it a search may have had otherwise, and found its length of training by.
 LENGTH = {"trainer.keep": "last", "trainer.patience": None}

@@ -142,7 +142,7 @@ def _failed_exports(winner: WinnerDir) -> set[str]:
 
 
 def _write_selection(winner: WinnerDir, selection: Selection, plain_card: str) -> None:
-    """Write anew how a winner was chosen; a card that was made of the model is made again by who makes it."""
+    """Write anew how a winner was chosen. A card with facts of the model stays: `inksweep card` makes it again."""
     if not winner.card_facts.exists():
         with replacing(winner.card) as file:
             file.write(plain_card)

@@ -15,7 +15,7 @@ from inksweep.runs.selection import (
     Difference,
     Interval,
     Model,
-    Objective,
+    RankedBy,
     Selection,
     StopRule,
     Training,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from inksweep.runs.predictions import Predictions
 
     # A candidate, and what each of its trainings answered.
-    Answered = tuple[choices.Candidate, Sequence[Predictions]]
+    Answered = tuple[choices.TrainedAgain, Sequence[Predictions]]
 
 
 def describe(choice: Choice, study: Study, sweep: SweepDir, conf: WinnerConf, target: Target | None) -> Selection:
@@ -54,7 +54,7 @@ def describe(choice: Choice, study: Study, sweep: SweepDir, conf: WinnerConf, ta
     return Selection(
         study=study.study_name,
         rule=SEEDS if choice.candidates else SEARCH,
-        objective=Objective(name, "maximize" if maximize else "minimize"),
+        objective=RankedBy(name, "maximize" if maximize else "minimize"),
         trials=Trials(states["complete"], states["pruned"], states["fail"]),
         trial=choice.trial.number,
         stop_rule=_stop_rule(study, target, name),
@@ -95,7 +95,7 @@ def _stop_rule(study: Study, present: Target | None, objective: str | None) -> S
     )
 
 
-def _candidates(ranked: Sequence[choices.Candidate], objective: str | None, sweep: SweepDir) -> list[Candidate]:
+def _candidates(ranked: Sequence[choices.TrainedAgain], objective: str | None, sweep: SweepDir) -> list[Candidate]:
     answers = [answers_of(candidate, sweep) for candidate in ranked]
     return [
         Candidate(

@@ -50,7 +50,7 @@ def curve(folder: Path) -> list[dict[str, float]]:
         return []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    read = [numbers({name: _parsed(cell) for name, cell in row.items()}) for row in rows]
+    read = [numbers({name: parsed(cell) for name, cell in row.items()}) for row in rows]
     width = max(map(len, read), default=0)
     return [row for row in read if len(row) == width and row]
 
@@ -72,12 +72,12 @@ def number(value: Any) -> float | None:
         return None
 
 
-def _parsed(text: str | None) -> float | None:
-    """Return what a cell of a CSV file holds; None for what is no number."""
+def parsed(value: Any) -> Any:
+    """Return the number that a text stands for, as in a cell of a CSV file; what is no text, or no number, as it is."""
     try:
-        return None if text is None else float(text)
-    except (TypeError, ValueError):  # a row with too many cells has a list
-        return None
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def is_of_validation(name: str) -> bool:

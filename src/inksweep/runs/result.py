@@ -43,7 +43,7 @@ UNREADABLE = (Status.FOREIGN, Status.BROKEN)
 
 
 def ending(word: str | None) -> tuple[Status, str | None]:
-    """Return status and reason of a run that ended by itself (None) or because it was told to, by this word.
+    """Return status and reason of a run that ended by itself (None) or because of this word.
 
     Args:
         word: what `trial.should_stop` returned, or the training's own word for an early end, `patience` or `diverged`.

@@ -28,7 +28,7 @@ def wanted(sweeper: dict[str, Any]) -> tuple[dict[str, float], list[str]]:
     target = sweeper.get("target")
     block = target if isinstance(target, dict) else {}
     given = {"n_trials": sweeper.get("n_trials"), "target.value": block.get("value")}
-    numbers = metrics.numbers(given)
+    numbers = metrics.numbers({key: metrics.parsed(value) for key, value in given.items()})
     others = [*given.items(), ("target", None if isinstance(target, dict) else target)]
     return numbers, [f"{key}={value}" for key, value in others if value is not None and key not in numbers]
 

@@ -35,7 +35,7 @@ METRICS = "inksweep:metrics"
 OWNER = "inksweep:owner"
 # The sweep to a job: end at your next report; and why.
 STOP = "inksweep:stop"
-# A job to the sweep: I was told to stop, for this reason, and ended.
+# The job to the sweep: it was to stop, for this reason, and has ended.
 STOPPED = "inksweep:stopped"
 # The number of the last report that a job expects to make.
 TOTAL = "inksweep:total"

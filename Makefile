@@ -1,5 +1,5 @@
 # make sweep: a fresh clone becomes a trained, saved digit classifier. make test: a fresh clone becomes a tested one.
-# What they type stands in README.md in plain pip and python, too.
+# What `make sweep` types stands in README.md in plain pip and python, too.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

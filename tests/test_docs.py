@@ -45,7 +45,7 @@ NOT_TYPED = {
     "eval ": "changes the shell that it is typed in",
     "cd ": "changes the shell that it is typed in; `inksweep init` and `python train.py` beside it are typed",
     "pip install": "fetches from a package registry",
-    "make ": "types the commands of the Makefile, which are typed one by one by CI",
+    "make ": "makes an environment, or runs these tests",
     "python -m pytest": "runs these tests",
     "inksweep dashboard": "serves until Ctrl-C; tests/test_dashboard.py",
     "tensorboard ": "serves until Ctrl-C",

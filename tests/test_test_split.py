@@ -25,7 +25,7 @@ READERS = {
     "digits/card/measure.py": ("measures the chosen model, after the choice", {"measure": 1}),
     "digits/card/story.py": (
         "says what the stop rule saw, and which metrics are of test",
-        {"chosen": 1, "test_looks": 1},
+        {"chosen": 1, "looks_at_test": 1},
     ),
     "digits/evaluate.py": ("`inksweep evaluate` prints what one model measures", {"run": 1}),
     "compare/comparison.py": ("shows a column; a path", {MODULE: 1, "_unreadable": 1}),

@@ -1,4 +1,4 @@
-"""Hydra-configured hyperparameter sweeps for handwritten-digit classifiers.
+"""Hyperparameter sweeps for any Hydra app, and a classifier of handwritten digits to sweep.
 
     import inksweep
 

@@ -1,4 +1,4 @@
-"""What a user did wrong, messages in one line.
+"""User errors, as messages of one line.
 
 `InputError` is raised wherever a value, a file or something else outside the program cannot be used. `one_line_errors`
 stands around a whole command: it turns such an error, and Hydra's own, into one line on stderr and exit code 2. All
@@ -26,7 +26,7 @@ class InputError(ValueError):
 
 
 class Unavailable(Exception):
-    """One way to get something did not work; the message says why. Whoever catches it tries the next way."""
+    """One of several ways to get a file did not work; the message says why. The caller tries the next way."""
 
 
 class Diverged(ArithmeticError):

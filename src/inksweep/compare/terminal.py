@@ -72,17 +72,18 @@ def fitting(table: Table, width: int) -> tuple[list[Drawn], list[Column]]:
     """Return the columns that fit into `width`, drawn, and those that do not."""
     mark = 2 if any(row.best for row in table.rows) else 0
     shown = [column for column in table.columns if column.kind not in ("mark", "aside")]
-    # Empty where the rows that have it were cut off; one that was asked for stays.
+    # Empty where the rows that have it were cut off; a column that was asked for stays.
     shown = [c for c in shown if c.weight == math.inf or any(c.key in row.values for row in table.rows)]
     every = [drawn(column, table.rows) for column in shown]
     kept: list[Drawn] = []
     used = mark - len(GAP)
-    # The first of equals is the one to stay.
-    for one in sorted(every, key=lambda one: -one.column.weight):
-        if one.column.weight == math.inf or used + len(GAP) + one.width <= width:
-            kept.append(one)
-            used += len(GAP) + one.width
-    return [one for one in every if one in kept], [one.column for one in every if one not in kept]
+    # Of columns of equal weight the first one stays.
+    for candidate in sorted(every, key=lambda candidate: -candidate.column.weight):
+        if candidate.column.weight == math.inf or used + len(GAP) + candidate.width <= width:
+            kept.append(candidate)
+            used += len(GAP) + candidate.width
+    left_out = [candidate.column for candidate in every if candidate not in kept]
+    return [candidate for candidate in every if candidate in kept], left_out
 
 
 def drawn(column: Column, rows: Sequence[Line]) -> Drawn:
@@ -206,13 +207,13 @@ class _Lines:
         colours = {status: Style(color=colour) for status, colour in COLOURS.items()}
         margin = "  " if self.marked else ""
         # The last lines of the headings stand beside each other.
-        height = max(len(one.heading) for one in self.columns)
-        headings = [[""] * (height - len(one.heading)) + one.heading for one in self.columns]
+        height = max(len(column.heading) for column in self.columns)
+        headings = [[""] * (height - len(column.heading)) + column.heading for column in self.columns]
         for words in zip(*headings, strict=True):
-            padded = (one.padded(word) for one, word in zip(self.columns, words, strict=True))
+            padded = (column.padded(word) for column, word in zip(self.columns, words, strict=True))
             yield Segment(f"{margin}{GAP.join(padded)}".rstrip() + "\n", bold)
-        yield Segment(margin + GAP.join("─" * one.width for one in self.columns) + "\n", dim)
-        cells = zip(*([one.padded(cell) for cell in one.cells] for one in self.columns), strict=True)
+        yield Segment(margin + GAP.join("─" * column.width for column in self.columns) + "\n", dim)
+        cells = zip(*([column.padded(cell) for cell in column.cells] for column in self.columns), strict=True)
         coloured = [number for number, shown in enumerate(self.columns) if shown.column.kind == "status"]
         for row, words in zip(self.rows, cells, strict=True):
             style = bold if row.best else Style.null()

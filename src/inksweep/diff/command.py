@@ -25,17 +25,17 @@ def run(a: Path, b: Path, split: str, images: int, png: Path | None, *, as_json:
     """
     if png:
         need_extra(f"--png {png}", "report", ["matplotlib"])
-    found = difference.compare(a, b, split)
+    compared = difference.compare(a, b, split)
     if as_json:
-        print(json.dumps(as_dict(found), indent=2, allow_nan=False))
+        print(json.dumps(as_dict(compared), indent=2, allow_nan=False))
     else:
         from rich.console import Console
 
         from inksweep.diff import text
 
-        text.show(found, Console(), images)
+        text.show(compared, Console(), images)
     if png:
         from inksweep.diff import figure
 
-        why = figure.save(found, png)
+        why = figure.save(compared, png)
         print(f"picture: {png}{f' (without digits: {why})' if why else ''}", file=sys.stderr)

@@ -53,7 +53,7 @@ def run(
     def write(reload_s: float | None) -> bool:
         """Write the page; return whether a sweep runs."""
         many = [facts.collect(*sweep) for sweep in opened]
-        running = any(one.status == facts.RUNNING for one in many)
+        running = any(sweep.status == facts.RUNNING for sweep in many)
         page.write(path, many, reload_s if running else None)
         return running
 

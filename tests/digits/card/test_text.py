@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from inksweep.digits.card import text
+from inksweep.errors import InputError
 from tests.runs import selections
 from tests.runs.selections import CANDIDATE, trainings
 
@@ -205,11 +206,17 @@ def test_a_difference_stands_beside_its_interval_and_p_is_not_taken_for_it() -> 
     assert "difference to the first" not in written(selection__candidates=CANDIDATES, selection__rule="seeds")
 
 
+def test_a_selection_that_cannot_be_used_is_named() -> None:
+    with pytest.raises(InputError, match=r"^selection: "):
+        written(selection__schema_version=99)
+
+
 def test_one_fresh_seed_is_no_plural() -> None:
     one = [CANDIDATES[0] | {"runs": trainings(2)}]
     said = written(selection__candidates=one, selection__rule="seeds")
     assert "trained again on 1 fresh seed." in said
-    assert "mean of 1 seed ± std" in said
+    assert "| mean of 1 seed |" in said
+    assert "±" not in said.partition("## How it was chosen")[2].partition("\n## ")[0]
     assert "the fresh seed is 0.09 points worse" in said
 
 

@@ -1,4 +1,4 @@
-"""data.py: splits that share nothing, orders that can be told from seed and epoch, batches that are one gather."""
+"""dataset.py: splits that share nothing, orders that can be told from seed and epoch, batches that are one gather."""
 
 from pathlib import Path
 

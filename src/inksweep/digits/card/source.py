@@ -13,9 +13,9 @@ from inksweep.digits.config.schema import Config
 from inksweep.errors import InputError
 from inksweep.files import read_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
-from inksweep.runs import find as find_module
 from inksweep.runs import result as results
 from inksweep.runs import selection as selections
+from inksweep.runs.find import is_winner as is_winner_folder
 from inksweep.runs.result import Result
 from inksweep.runs.selection import Selection
 
@@ -113,10 +113,10 @@ def find(folder: Path, overrides: list[str]) -> Source:
         raise InputError(f"{folder}: there is no such folder; give the winner/ of a sweep or a run directory")
     folder = folder.resolve()
     run, winner = RunDir(folder), WinnerDir(folder)
-    is_winner = find_module.is_winner(folder) and not run.config.is_file()
+    is_winner = is_winner_folder(folder) and not run.config.is_file()
     if not is_winner and not run.config.is_file():
         inside = SweepDir(folder).winner.root
-        hint = f"; did you mean {shown(inside)}?" if find_module.is_winner(inside) else ""
+        hint = f"; did you mean {shown(inside)}?" if is_winner_folder(inside) else ""
         raise InputError(f"{folder}: no winner or run directory (it has no config.yaml or .hydra/config.yaml){hint}")
     if not run.result.is_file():
         raise InputError(f"{run.result}: there is no such file; a run has one when it is over")

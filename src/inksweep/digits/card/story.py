@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from inksweep.digits.card import wording
-from inksweep.runs import selection as selections
 from inksweep.runs.selection import SEEDS, Candidate, Difference, Selection, Trials
 
-# Fewer trials, or looks at the test split, choose nothing: there is no luck to be told of.
+# With fewer trials, or looks at the test split, nothing was chosen, so that no luck is in the number.
 LEAST_CHOICE = 2
 
 
-def chosen(card: dict[str, Any]) -> str:
-    """Return the section on how the model was chosen."""
-    title, selection = "## How it was chosen", selection_of(card)
+def chosen(card: dict[str, Any], selection: Selection | None) -> str:
+    """Return the section on how the model was chosen; `selection` is None if there was no selection.json."""
+    title = "## How it was chosen"
     if selection is None:
         alone = "This is a single run: it was not chosen from others by a search."
         return f"{title}\n\n{alone if card['kind'] == 'run' else 'Not known: this winner has no selection.json.'}"
@@ -47,9 +46,8 @@ def chosen(card: dict[str, Any]) -> str:
     return "\n\n".join([title, *lines])
 
 
-def test_looks(card: dict[str, Any]) -> str:
+def looks_at_test(card: dict[str, Any], selection: Selection | None) -> str:
     """Return the section on what the search saw of the test split; nothing for a single run."""
-    selection = selection_of(card)
     if selection is None:
         return ""
     title = "## What the search saw of the test split, and what that costs"
@@ -82,11 +80,6 @@ def test_looks(card: dict[str, Any]) -> str:
     return f"{title}\n\n{asked} {looked} {cost}"
 
 
-def selection_of(card: dict[str, Any]) -> Selection | None:
-    """Return what selection.json said when the card was written; None: there was none."""
-    return None if card["selection"] is None else selections.parse(card["selection"], "card.json")
-
-
 def _trials(trials: Trials) -> str:
     words = {"trained to the end": trials.complete, "given up early": trials.pruned, "failed": trials.failed}
     counts = [f"{count:,} {word}" for word, count in words.items() if count]
@@ -108,9 +101,9 @@ def _seeds(selection: Selection) -> str:
             diverged = f", since {candidate.diverged} diverged" if candidate.diverged else ""
             lost = wording.count(candidate.lost, "training")
             lines.append(f"Of trial {candidate.trial}, {lost} did not complete{diverged}.")
-    chosen = next((candidate for candidate in candidates if candidate.trial == selection.trial), None)
-    if chosen is not None:
-        lines.append(_luck(name, chosen, maximize=selection.objective.direction == "maximize"))
+    best = next((candidate for candidate in candidates if candidate.trial == selection.trial), None)
+    if best is not None:
+        lines.append(_luck(name, best, maximize=selection.objective.direction == "maximize"))
     return "\n\n".join(lines)
 
 
@@ -120,7 +113,7 @@ def _seeds_table(selection: Selection, name: str, seeds: int) -> str:
         (
             f"trial {candidate.trial}" + (", **chosen**" if candidate.trial == selection.trial else ""),
             wording.metric(name, candidate.searched_objective),
-            f"{wording.metric(name, candidate.mean)} ± {wording.deviation(name, candidate.std)}",
+            _mean(name, candidate),
             "-" if candidate.interval is None else " to ".join(wording.metric(name, end) for end in candidate.interval),
             *([_difference(candidate.difference)] if differ else []),
             "-" if candidate.p is None else f"{candidate.p:.2g}",
@@ -130,12 +123,18 @@ def _seeds_table(selection: Selection, name: str, seeds: int) -> str:
     heading = [
         "configuration",
         "in the search",
-        f"mean of {wording.count(seeds, 'seed')} ± std",
+        f"mean of {wording.count(seeds, 'seed')}{' ± std' if seeds > 1 else ''}",
         "95% interval",
         *(["difference to the first"] if differ else []),
         "p",
     ]
     return wording.table(heading, rows, right=len(heading) - 1)
+
+
+def _mean(name: str, candidate: Candidate) -> str:
+    mean = wording.metric(name, candidate.mean)
+    # One seed has no deviation.
+    return mean if len(candidate.runs) < 2 else f"{mean} ± {wording.deviation(name, candidate.std)}"
 
 
 def _seeds_notes(candidates: Sequence[Candidate]) -> list[str]:
@@ -163,11 +162,11 @@ def _difference(difference: Difference | None) -> str:
     return f"{100 * difference.mean:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
 
 
-def _luck(name: str, chosen: Candidate, *, maximize: bool) -> str:
-    luck = (chosen.searched_objective - chosen.mean) * (1 if maximize else -1)
-    said = wording.points(abs(luck)) if name.endswith("accuracy") else f"{abs(luck):.3g}"
-    fresh = "seed is" if len(chosen.runs) == 1 else "seeds are on average"
-    start = f"The luck: the search saw {wording.metric(name, chosen.searched_objective)}, the fresh {fresh} {said}"
+def _luck(name: str, best: Candidate, *, maximize: bool) -> str:
+    luck = (best.searched_objective - best.mean) * (1 if maximize else -1)
+    amount = wording.points(abs(luck)) if name.endswith("accuracy") else f"{abs(luck):.3g}"
+    fresh = "seed is" if len(best.runs) == 1 else "seeds are on average"
+    start = f"The luck: the search saw {wording.metric(name, best.searched_objective)}, the fresh {fresh} {amount}"
     return f"{start} worse: about that much was luck." if luck > 0 else f"{start} better: this one was not flattered."
 
 
@@ -177,8 +176,10 @@ def _retrained(selection: Selection, pictures: int) -> str:
     how += "with the same settings"
     if replaced:
         how += " but for " + ", ".join(f"`{name}={wording.setting(value)}`" for name, value in replaced.items())
-    said = f"Then it was trained again, {how}, on all {pictures:,} training pictures, those of the validation split "
-    said += "among them."
+    sentences = (
+        f"Then it was trained again, {how}, on all {pictures:,} training pictures, those of the validation split "
+        "among them."
+    )
     if replaced:
-        said += " What a training of that length is worth was not measured on the validation split."
-    return said if members else f"{said} This is that model."
+        sentences += " What a training of that length is worth was not measured on the validation split."
+    return sentences if members else f"{sentences} This is that model."

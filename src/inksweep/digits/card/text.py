@@ -7,22 +7,29 @@ import json
 from typing import Any
 
 from inksweep.digits.card import story, wording
+from inksweep.runs import selection as selections
+from inksweep.runs.selection import Selection
 
 
 def write(card: dict[str, Any]) -> str:
-    """Return the card, with its pictures by their names beside it."""
+    """Return the card, with its pictures by their names beside it.
+
+    Raises:
+        InputError: what the card holds of selection.json cannot be used.
+    """
+    selection = None if card["selection"] is None else selections.parse(card["selection"], "selection")
     parts = [
         _head(card),
-        story.chosen(card),
+        story.chosen(card, selection),
         _accuracy(card),
-        story.test_looks(card),
+        story.looks_at_test(card, selection),
         _classes(card),
         _mistakes(card),
         _calibration(card),
         _size(card),
         _load(card),
         _train(card),
-        _provenance(card),
+        _provenance(card, selection),
         _limits(card),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -163,26 +170,28 @@ def _calibration(card: dict[str, Any]) -> str:
     calibration = card["calibration"]
     others, temperature, kept = calibration["fitted_on"], calibration["temperature"], calibration["kept"]
     if calibration["val"] is None and not kept:
-        said = "No temperature was fitted: there are no pictures left to fit it on that the model was not trained on."
+        sentences = (
+            "No temperature was fitted: there are no pictures left to fit it on that the model was not trained on."
+        )
     elif not calibration["fitted"]:
-        said = "All validation answers are right: there is nothing to fit a temperature on, it stays 1."
+        sentences = "All validation answers are right: there is nothing to fit a temperature on, it stays 1."
     else:
-        said = (
+        sentences = (
             f"The logits are divided by a temperature of **{temperature:.3f}**, fitted on the validation split for the "
             "least cross-entropy ([Guo et al. 2017](https://arxiv.org/abs/1706.04599)). That makes the model "
             f"{'less' if temperature > 1 else 'more'} sure, and changes no answer."
         )
     if others:
         who, whose = ("a run", "its") if len(others) == 1 else (f"{len(others)} runs", "theirs")
-        said += (
+        sentences += (
             f" This model was trained on the validation pictures, so it was fitted on the answers of {who} of the same "
             f"configuration that had not seen them ({', '.join(f'`{path}`' for path in others)})"
         )
-        said += f"; the validation rows are {whose}." if calibration["val"] is not None else "."
+        sentences += f"; the validation rows are {whose}." if calibration["val"] is not None else "."
         if kept:
             has_rows = calibration["val"] is not None
             what = "temperature and validation rows are those" if has_rows else "the temperature is that"
-            said += f" Not all of that is there any more: {what} of the card before."
+            sentences += f" Not all of that is there any more: {what} of the card before."
     rows = [
         (
             # Without a temperature there is no before and after.
@@ -199,7 +208,7 @@ def _calibration(card: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             "## Is it as often right as it says?",
-            said,
+            sentences,
             wording.table(("", "cross-entropy", "ECE, equal widths", "ECE, equal counts"), rows, right=3),
             "ECE is how far confidence and accuracy are apart, on average over 15 bins. Where nearly all answers are "
             "sure, bins with equally many answers tell more than bins of equal width.",
@@ -214,17 +223,17 @@ def _size(card: dict[str, Any]) -> str:
         ("model.pt", f"{wording.size(card['bytes'])}, {card['model']['parameters']:,} parameters"),
         ("one picture, torch", f"{latency['torch']:.3f} ms"),
     ]
-    for name, found in card["exports"].items():
-        rows += [(name, f"not exported: {found['failed']}")] if "failed" in found else _export(found)
+    for name, export in card["exports"].items():
+        rows += [(name, f"not exported: {export['failed']}")] if "failed" in export else _export(export)
     how = f"Median of {latency['repetitions']} repetitions on one thread of: {card['processor']}. "
     return "\n\n".join(["## Size and speed", wording.table(("", ""), rows), f"{how}Preprocessing is included."])
 
 
-def _export(found: dict[str, Any]) -> list[tuple[str, str]]:
+def _export(export: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the rows of an exported file: its size and check, and how long a picture takes."""
-    checked, timed = found["checked"], found["latency_ms"]["batch_1"]
+    checked, timed = export["checked"], export["latency_ms"]["batch_1"]
     agrees = f"the same answer on {checked['same_class']:,} of {checked['pictures']:,} test pictures, probabilities"
-    rows = [(found["file"], f"{wording.size(found['bytes'])}; {agrees} within {checked['largest_difference']:.1g}")]
+    rows = [(export["file"], f"{wording.size(export['bytes'])}; {agrees} within {checked['largest_difference']:.1g}")]
     engines = [name for name in timed if name not in ("torch", "threads", "repetitions")]
     beside = f"where torch took {timed['torch']:.3f} ms (timed in turns)"
     return rows + [(f"one picture, {name}", f"{timed[name]:.3f} ms, {beside}") for name in engines]
@@ -255,13 +264,12 @@ def _train(card: dict[str, Any]) -> str:
     return f"## Train it again\n\n{same}\n\n```\n{text}\n```"
 
 
-def _provenance(card: dict[str, Any]) -> str:
+def _provenance(card: dict[str, Any], selection: Selection | None) -> str:
     data, training = card["data"], card["training"]
     git, versions = training["git"], training["versions"] or {}
     parts = f"{data['train']:,} trained on, {data['val']:,} for validation, {data['test']:,} for the test"
     if card["accuracy"]["val"] is None:
         parts += "; the validation pictures are among those trained on"
-    selection = story.selection_of(card)
     members = selection.members if selection else []
     rows = [
         ("data", f"{data['title']} ({data['source']})" if data["source"] else data["title"]),

@@ -39,10 +39,8 @@ def metric(name: str, value: float | None) -> str:
     return percent(value) if name.endswith("accuracy") else f"{value:.4g}"
 
 
-def deviation(name: str, value: float | None) -> str:
+def deviation(name: str, value: float) -> str:
     """Return a standard deviation of the metric `name`: of an accuracy in points."""
-    if value is None:
-        return "-"
     return f"{100 * value:.2f}" if name.endswith("accuracy") else f"{value:.2g}"
 
 

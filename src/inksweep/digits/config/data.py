@@ -41,9 +41,8 @@ class DataConfig:
     split_seed: int = MISSING
     # Pictures actually trained on, the first ones of the split; null: all.
     train_limit: int | None = MISSING
-    # Train on all of the train files, the validation pictures too, so that val/... measures nothing. Has a value here:
-    # runs stored before it was a key are read too.
-    train_on_all: bool = False
+    # Train on all of the train files, the validation pictures too, so that val/... measures nothing.
+    train_on_all: bool = MISSING
     # Height and width in pixels.
     size: int = MISSING
     # Swap rows and columns (EMNIST stores its pictures lying on their side).

@@ -4,7 +4,7 @@ What one option may hold is said in the file of its group, whose OPTIONS this fi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import MISSING
@@ -60,15 +60,15 @@ class Config:
     scheduler: Any = MISSING
     augment: Any = MISSING
     trainer: TrainerConfig = MISSING
-    # Where a run is recorded besides metrics.csv. Has a value here: runs stored before it was a key are read too.
-    tracker: Any = field(default_factory=lambda: {"_target_": "inksweep.digits.tracker.Csv"})
+    # Where a run is recorded besides metrics.csv.
+    tracker: Any = MISSING
     # What a run returns and a sweep ranks by: val/accuracy or val/loss, of the validation split, or a list that begins
     # with one of them and goes on with others, `parameters` (their number) and `seconds/train`. Never the test split.
     objective: Any = MISSING
     # Seed of weights, order of pictures, dropout and augmentation.
     seed: int = MISSING
-    # Whether to draw the run into its figures/. Has a value here: runs stored before it was a key are read too.
-    figures: bool = False
+    # Whether to draw the run into its figures/.
+    figures: bool = MISSING
 
     def __post_init__(self) -> None:
         need(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2**63 - 1")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from inksweep import extras
-from inksweep.digits.tracker.tracked import Row, TrackedRun, said
+from inksweep.digits.tracker.tracked import Row, TrackedRun, first_line
 from inksweep.errors import InputError
 from inksweep.runs.result import Result
 
@@ -77,7 +77,7 @@ class Guarded:
             call(*arguments)
         except Exception as error:  # as various as networks and disks
             if not self._warned:
-                log.warning("%s: %s; the run goes on, its folder has it all", _named(self._tracker), said(error))
+                log.warning("%s: %s; the run goes on, its folder has it all", _named(self._tracker), first_line(error))
             self._warned = True
 
 
@@ -95,7 +95,7 @@ def start(tracker: Tracker, run: TrackedRun) -> Tracker:
     except Exception as error:
         wrong = _missing(tracker, error) if isinstance(error, ImportError) else error
         if not isinstance(wrong, InputError):
-            wrong = InputError(f"{_named(tracker)}: cannot start ({said(error)})")
+            wrong = InputError(f"{_named(tracker)}: cannot start ({first_line(error)})")
         if not run.resumed and (isinstance(error, ImportError) or not run.has_forerunners):
             raise wrong from error
         log.warning("%s; the run goes on without its tracker", wrong)
@@ -112,7 +112,7 @@ def _named(tracker: Tracker) -> str:
 def _missing(tracker: Tracker, error: ImportError) -> InputError:
     package = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError):
-        return InputError(f"{_named(tracker)}: {package} cannot be imported ({said(error)})")
+        return InputError(f"{_named(tracker)}: {package} cannot be imported ({first_line(error)})")
     extra = extras.extra_of(package)
     way = extras.install(extra) if extra else "install it"
     return InputError(f"{_named(tracker)}: {package} is not installed; {way}")

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from inksweep.digits.tracker.tracked import Row, TrackedRun, as_typed, final, metrics, remember, remembered, said
+from inksweep.digits.tracker.tracked import Row, TrackedRun, as_typed, final, first_line, metrics, remember, remembered
 from inksweep.errors import InputError, without_password
 from inksweep.runs.result import Result, Status
 
@@ -63,7 +63,7 @@ class MLflow:
         except Exception as error:  # of MLflow, of a database or of the network
             # From None: the traceback goes into files, and what libraries say may hold the password.
             raise InputError(
-                f"tracker.uri={without_password(self._uri or uri)}: cannot be used ({said(error)})"
+                f"tracker.uri={without_password(self._uri or uri)}: cannot be used ({first_line(error)})"
             ) from None
         remember(run, "mlflow", self._id)
         is_file = uri.startswith("sqlite:")

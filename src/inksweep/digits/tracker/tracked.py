@@ -1,5 +1,4 @@
-"""What a tracker gets of a run: its name and study, its settings as hyperparameters, its metrics; and the name that the
-tracker gave it."""
+"""What a tracker gets of a run, its name, settings and metrics, and the name under which the tracker keeps it."""
 
 import json
 import math
@@ -124,15 +123,15 @@ def _says(key: str) -> bool:
     return top != "data" or key in OF_DATA
 
 
-def _leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(node: Any, above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted key and value of all that is no mapping."""
     if OmegaConf.is_list(node):
         node = OmegaConf.to_container(node)
     if not OmegaConf.is_dict(node):
-        yield place, node
+        yield above, node
         return
     for key, value in node.items():
-        yield from _leaves(value, f"{place}.{key}" if place else str(key))
+        yield from _leaves(value, f"{above}.{key}" if above else str(key))
 
 
 def as_typed(value: Any) -> str:
@@ -175,7 +174,7 @@ def remembered(run: TrackedRun, tool: str) -> str | None:
         return None
 
 
-def said(error: BaseException) -> str:
-    """Return the first line of what a library says: hints about the library follow it."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of a library's error: the lines after it are hints about the library."""
     lines = str(error).strip().splitlines()
     return without_password(lines[0].strip())[:200] if lines else type(error).__name__

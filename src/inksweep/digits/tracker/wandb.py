@@ -4,14 +4,14 @@ import os
 import secrets
 import shlex
 
-from inksweep.digits.tracker.tracked import Row, TrackedRun, final, metrics, remember, remembered, said
+from inksweep.digits.tracker.tracked import Row, TrackedRun, final, first_line, metrics, remember, remembered
 from inksweep.errors import InputError
 from inksweep.paths import shown
 from inksweep.runs.result import Result, Status
 
 
 class Wandb:
-    """A run of Weights & Biases, grouped by study; offline in `wandb/` of the run directory unless told otherwise.
+    """A run of Weights & Biases, grouped by study; offline in `wandb/` of the run directory unless `mode` is `online`.
 
     Args:
         mode: `offline` or `online`.
@@ -58,7 +58,7 @@ class Wandb:
         except Exception as error:
             wandb.teardown()
             hint = "; `wandb login` once, or tracker.mode=offline" if self._mode == "online" else ""
-            raise InputError(f"tracker=wandb tracker.mode={self._mode}: {said(error)}{hint}") from error
+            raise InputError(f"tracker=wandb tracker.mode={self._mode}: {first_line(error)}{hint}") from error
         remember(run, "wandb", name)
         if self._mode == "online":
             return str(self._run.url or "")

@@ -73,9 +73,9 @@ def of_search(sweep: SweepDir, best: FrozenTrial, trial: Trial, settings: dict[s
         trial: the same, as the page shows it.
         settings: what sweep.yaml holds.
     """
-    folder = next((place for place in (trial.folder, sweep.winner.root) if place is not None and place.is_dir()), None)
+    folder = next((path for path in (trial.folder, sweep.winner.root) if path is not None and path.is_dir()), None)
     if folder is None:
-        why = f"The winner's folder is not on this machine (it ran on {trial.host or 'an unknown one'})."
+        why = f"The winner's folder is not on this machine (it ran on {trial.host or 'an unknown machine'})."
         return Winner(trial, [], None, {}, {}, [], None, why)
     run = reader.read(folder)
     command = (
@@ -154,19 +154,19 @@ def _measured(selection: Selection, run: reader.Run, card: dict[str, Any]) -> tu
 
 
 def _part(card: dict[str, Any], *keys: str) -> Any:
-    found: Any = card
+    part: Any = card
     for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
+        part = part.get(key) if isinstance(part, dict) else None
+    return part
 
 
-def _answers(places: Sequence[Path], run: reader.Run, folder: Path) -> _Answers:
+def _answers(paths: Sequence[Path], run: reader.Run, folder: Path) -> _Answers:
     """Return the confusion matrix by the first of some predictions.npz that is there."""
     classes = run.settings.get("data.classes")
     classes = [str(name) for name in classes] if isinstance(classes, list) else []
     try:
-        for place in places:
-            answers = predictions.load(place).get("test")
+        for path in paths:
+            answers = predictions.load(path).get("test")
             if answers is not None:
                 size = max(len(classes), 1 + int(max(answers.labels.max(), answers.predicted.max())))
                 classes = classes if len(classes) == size else [str(label) for label in range(size)]

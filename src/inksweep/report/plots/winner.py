@@ -134,7 +134,7 @@ def _of_final(facts: Facts, final: Final) -> str:
     candidates = selection.candidates
     sentences = []
     if candidates:
-        many, seeds = len(candidates), max(len(one.runs) + one.lost for one in candidates)
+        many, seeds = len(candidates), max(len(candidate.runs) + candidate.lost for candidate in candidates)
         again = f"trained again on {seeds} new seed{'s' * (seeds > 1)}"
         if many > 1:
             again = f"the best of {many}, each {again}, by mean {objective.label}"
@@ -172,7 +172,7 @@ def _finals(facts: Facts, final: Final) -> Headed:
         f"{name} of the new seeds: mean and standard deviation. What the search measured is the largest of many, and "
         "so too large."
     )
-    if any(one.p is not None for one in final.selection.candidates):
+    if any(candidate.p is not None for candidate in final.selection.candidates):
         note += " p: McNemar's test against the first, each picture answered by the majority of the seeds."
     where: list[str | Link] = [" All of it: ", Link(stage), "."] if stage.is_dir() else []
     return Headed("The final stage", [Text([note, *where]), _ranking(facts, final.selection.candidates)])
@@ -182,17 +182,24 @@ def _ranking(facts: Facts, candidates: Sequence[Candidate]) -> Table:
     """Return the candidates as a table, without the columns that say nothing of any."""
     text, trials = facts.objectives[0].text, {trial.number: trial for trial in facts.trials}
 
-    def spread(one: Candidate) -> str:
-        return "-" if not one.runs else text(one.mean) + (f" ± {text(one.std)}" if len(one.runs) > 1 else "")
+    def spread(candidate: Candidate) -> str:
+        if not candidate.runs:
+            return "-"
+        return text(candidate.mean) + (f" ± {text(candidate.std)}" if len(candidate.runs) > 1 else "")
 
     columns = {
-        "trial": [trial_cell(trials[one.trial]) for one in candidates],
-        "in the search": [Cell(text(one.searched_objective)) for one in candidates],
-        "mean ± deviation": [Cell(spread(one)) for one in candidates],
-        "95 % interval": [Cell("-" if one.interval is None else _range(text, one.interval)) for one in candidates],
-        "to the first": [Cell(_difference(facts.objectives[0], one)) for one in candidates],
-        "p": [Cell("-" if one.p is None else f"{one.p:.2g}") for one in candidates],
-        "seeds": [Cell(f"{len(one.runs)}{f' ({one.lost} not complete)' if one.lost else ''}") for one in candidates],
+        "trial": [trial_cell(trials[candidate.trial]) for candidate in candidates],
+        "in the search": [Cell(text(candidate.searched_objective)) for candidate in candidates],
+        "mean ± deviation": [Cell(spread(candidate)) for candidate in candidates],
+        "95 % interval": [
+            Cell("-" if candidate.interval is None else _range(text, candidate.interval)) for candidate in candidates
+        ],
+        "to the first": [Cell(_difference(facts.objectives[0], candidate)) for candidate in candidates],
+        "p": [Cell("-" if candidate.p is None else f"{candidate.p:.2g}") for candidate in candidates],
+        "seeds": [
+            Cell(f"{len(candidate.runs)}{f' ({candidate.lost} not complete)' if candidate.lost else ''}")
+            for candidate in candidates
+        ],
     }
     columns = {name: cells for name, cells in columns.items() if any(cell.text != "-" for cell in cells)}
     rows = [
@@ -206,11 +213,11 @@ def _range(text: Callable[[float], str], ends: Interval) -> str:
     return f"{low} to {high}"
 
 
-def _difference(objective: Quantity, one: Candidate) -> str:
+def _difference(objective: Quantity, candidate: Candidate) -> str:
     """Return by how much a candidate's mean is greater than that of the first."""
-    if one.difference is None:
+    if candidate.difference is None:
         return "-"
-    by, ends = one.difference.mean, one.difference.interval
+    by, ends = candidate.difference.mean, candidate.difference.interval
     # Of shares in points: 1 % of 90 % would be something else.
     points = objective.unit == "%"
     mean, low, high = (f"{objective.scale * value:{'+.2f' if points else '+.4g'}}" for value in (by, *ends))

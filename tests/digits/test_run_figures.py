@@ -193,13 +193,6 @@ def test_a_model_whose_first_weights_are_no_pictures_is_left_out(
     assert "first_layer: the first weights of this model are no pictures; left out" in capfd.readouterr().out
 
 
-def test_a_run_that_was_stored_before_figures_was_a_key_can_still_be_read(train: Callable[..., RunDir]) -> None:
-    run = train("figures=false", "model.hidden=[8]")
-    lines = [line for line in run.config.read_text().splitlines() if not line.startswith("figures:")]
-    run.config.write_text("\n".join(lines))
-    assert parse.parse(parse.stored(run)).figures is False
-
-
 def test_the_trials_of_a_grid_are_drawn_too(train: Callable[..., RunDir], tmp_path: Path) -> None:
     train("-m", "hydra.sweep.dir=grid", "seed=1,2", "model.hidden=[8]", "trainer.epochs=1")
     assert all(drawn(RunDir(tmp_path / "grid" / number)) == ALL for number in "01")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from inksweep.digits import checkpoint
-from inksweep.digits.config import parse, tracker
+from inksweep.digits.config import tracker
 from inksweep.paths import RunDir
 from tests.conftest import REPOSITORY, tiny
 
@@ -159,19 +159,6 @@ def test_folders_of_a_date_are_named_with_it() -> None:
 
     assert dated(Path("outputs/2026-01-02/03-04-05-678")) == "2026-01-02_03-04-05-678"
     assert dated(Path("multirun/night")) == "night"
-
-
-def test_a_run_that_was_stored_before_there_were_trackers_is_read(compose: Callable) -> None:
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
-
-    parse.register()
-    with initialize_config_dir(config_dir=str(REPOSITORY / "conf")):
-        cfg = hydra_compose("config", [])
-    stored = {key: value for key, value in cfg.items() if key != "tracker"}
-    from omegaconf import OmegaConf
-
-    assert parse.parse(OmegaConf.create(stored)).tracker == compose(["tracker=csv"]).tracker
 
 
 # TensorBoard.

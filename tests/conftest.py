@@ -1,9 +1,10 @@
 """What every test file shares: a few hundred real digits, and a way to compose a config over them."""
 
+import logging
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch is imported anywhere: tests, and the processes they start, are many and small.
@@ -45,6 +46,19 @@ def compose_config(overrides: list[str]) -> Config:
     parse.register()
     with initialize_config_dir(config_dir=str(CONF)):
         return parse.parse(hydra_compose("config", overrides))
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """Take away the log handlers that a test leaves: commands called in this process add one for its captured stream,
+    which is closed with the test, and each later line of any logger would fail there.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture

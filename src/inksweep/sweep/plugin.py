@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from inksweep.errors import InputError, need
 from inksweep.sweep.settings import settings
-from inksweep.sweep.start import Start
 
 
 class InksweepSweeper(Sweeper):
@@ -49,6 +48,7 @@ class InksweepSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep."""
         from inksweep.sweep import session
+        from inksweep.sweep.start import Start
 
         assert self.config is not None
         with _one_line():

@@ -1,7 +1,4 @@
-"""What one start of a sweep is given by Hydra. The sweeper makes it; session, dry run and final stage read it.
-
-Every start of every Hydra app in this environment imports this module: no torch, no Optuna here.
-"""
+"""What one start of a sweep is given by Hydra. The sweeper makes it; session, dry run and final stage read it."""
 
 import shlex
 import sys

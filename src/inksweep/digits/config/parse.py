@@ -17,8 +17,6 @@ from inksweep import extras
 from inksweep.digits.config.schema import DIRECTIONS, SCHEMAS, Config, objective_names
 from inksweep.errors import InputError, need, need_extra
 from inksweep.paths import RunDir
-from inksweep.runs import result
-from inksweep.runs.result import Status
 
 
 def register() -> None:
@@ -97,6 +95,10 @@ def resumable(path: str) -> RunDir:
     if not run.config.is_file():
         raise InputError(f"trainer.resume={path}: no run directory (it has no .hydra/config.yaml)")
     if run.result.is_file():
+        # Imported here: only a run that is resumed needs it, and each start imports this module.
+        from inksweep.runs import result
+        from inksweep.runs.result import Status
+
         try:
             ended = result.read(run.result)
         except InputError as error:

@@ -17,6 +17,7 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
+from inksweep.cores import usable_cores
 from inksweep.digits.config import parse
 from inksweep.digits.config.schema import Config
 
@@ -46,6 +47,12 @@ def compose_config(overrides: list[str]) -> Config:
     parse.register()
     with initialize_config_dir(config_dir=str(CONF)):
         return parse.parse(hydra_compose("config", overrides))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Say how many processes `-n auto` is; by itself it does not know of a quota."""
+    return usable_cores()
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,7 @@ DIGITS = {
     # The loop knows no configs: build.py makes its parts.
     "training": {"augment", "config", "data", "optim"},
     "tracker": {"config"},
-    "export": {"classifier", "config", "data"},
+    "export": {"classifier", "config", "data", "training/device"},
     "run_figures": {"checkpoint", "config", "data"},
     "shown": {"augment", "config", "data", "training"},
     "evaluate": {"checkpoint", "config", "data", "training"},

@@ -8,7 +8,7 @@ from pathlib import Path
 from inksweep.digits import checkpoint
 from inksweep.digits.config import saved
 from inksweep.digits.data import dataset
-from inksweep.digits.training import evaluation
+from inksweep.digits.training import device, evaluation
 from inksweep.paths import RunDir
 
 
@@ -25,6 +25,7 @@ def run(folder: Path, overrides: Sequence[str] = ()) -> None:
         InputError: the folder holds no model, or a setting cannot be used.
     """
     conf = saved.settings(folder, overrides)
+    device.set_threads(conf.trainer.threads)
     model, about = checkpoint.load_model(RunDir(folder).model)
     preprocess = about["preprocess"]
     to_input = partial(dataset.to_input, mean=preprocess["mean"], std=preprocess["std"])

@@ -14,6 +14,7 @@ from inksweep.digits.config.data import DataConfig
 from inksweep.digits.config.parse import compose
 from inksweep.digits.data import dataset
 from inksweep.digits.data.dataset import Digits, scaled, to_input
+from inksweep.digits.training import device
 from inksweep.digits.training.build import build
 from inksweep.figures import Panel
 
@@ -39,6 +40,7 @@ def run(name: str, overrides: Sequence[str] = (), augment: str | None = None, ou
 
     chosen = [f"augment={augment}"] if augment else []
     conf = compose([f"data={name}", *chosen, *overrides])
+    device.set_threads(conf.trainer.threads)
     splits = dataset.load(conf.data)
     measured = [facts(split, getattr(splits, split), conf.data) for split in ("train", "val", "test")]
     Console().print(table(conf, measured))

@@ -18,6 +18,7 @@ from inksweep.digits.config.schema import Config
 from inksweep.digits.data import dataset
 from inksweep.digits.export import check
 from inksweep.digits.export.formats import FORMATS, Format
+from inksweep.digits.training import device
 from inksweep.errors import InputError, nearest, need_extra
 from inksweep.files import held, read_json, replacing
 from inksweep.paths import RunDir, WinnerDir, shown
@@ -54,6 +55,7 @@ def export(
         Mismatch: torch and an exported file disagree.
     """
     conf = saved.settings(folder, overrides)
+    device.set_threads(conf.trainer.threads)
     folder = folder.resolve()
     with alone(RunDir(folder).card if RunDir(folder).config.is_file() else WinnerDir(folder)):
         return make(folder, formats, conf, out)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from inksweep.cores import usable_cores
+from inksweep.cores import threads_per_process
 from inksweep.errors import InputError
 
 
@@ -24,11 +24,12 @@ def pick(name: str) -> torch.device:
 def set_threads(threads: int | None) -> int:
     """Let torch compute with this number of CPU threads; return the number.
 
-    None: as many as OMP_NUM_THREADS says, which is how the slots of a sweep share the cores; without it, one a core.
+    None: as many as OMP_NUM_THREADS says, which is how the slots of a sweep share the cores; without it, one a core
+    that may be used.
     """
-    # Torch reads the variable itself, but only when it is imported: a slot imports torch before it is forked.
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    torch.set_num_threads(threads or (int(given) if given.isdecimal() and int(given) else usable_cores()))
+    # Torch reads the variable itself, but only when it is imported: a slot imports torch before it is forked. And torch
+    # does not know of quotas.
+    torch.set_num_threads(threads or threads_per_process())
     return torch.get_num_threads()
 
 

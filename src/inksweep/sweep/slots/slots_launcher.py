@@ -86,7 +86,7 @@ class SlotsLauncher(Launcher):
         import cloudpickle
         from hydra.core.singleton import Singleton
 
-        from inksweep.cores import usable_cores
+        from inksweep.cores import threads_per_process, usable_cores
         from inksweep.sweep.slots.pool import Pool, visible_devices
 
         assert self.config is not None
@@ -98,7 +98,8 @@ class SlotsLauncher(Launcher):
             cloudpickle.dumps((self.hydra_context, self.config, self.task_function, Singleton.get_state())),
             Path(str(self.config.hydra.sweep.dir)).absolute(),
             preload=self.conf.preload,
-            threads=self.conf.threads or max(1, usable_cores() // size),
+            # No more than a process of its own takes: somebody may have set OMP_NUM_THREADS.
+            threads=self.conf.threads or max(1, min(threads_per_process(), usable_cores() // size)),
             devices=visible_devices() if self.conf.devices is None else self.conf.devices,
             method=method.value,
             growth=self.conf.max_growth_mb * 2**20,

@@ -369,9 +369,25 @@ def test_a_trial_whose_worker_died_is_repeated_with_its_parameters_as_often_as_a
     assert third.params != first.params
 
 
-def test_each_death_of_a_worker_counts_as_a_failure(sweep):
+def test_a_death_that_is_repeated_is_no_failure(sweep):
+    # None may fail; and the first trial of a start that cannot run still ends it, though a worker has died before.
+    died = WorkerDied("by SIGKILL")
+    loop = engine(sweep, FakeSlots([died, *(0.1 * i for i in range(9))]), n_trials=9)
+    assert loop.run() == "n_trials"
+    assert states(loop) == ["FAIL"] + 9 * ["COMPLETE"]
+    assert loop.ledger.states["lost"] == 1
+    loop = engine(sweep, FakeSlots([died, InputError("x: cannot be")]), n_trials=12, failures=9)
+    with pytest.raises(InputError, match="cannot be"):
+        loop.run()
+
+
+@pytest.mark.parametrize(("retry", "jobs"), [(0, 2), (1, 4), (2, 6)])
+def test_a_trial_fails_once_its_repetitions_have_died_too(sweep, retry, jobs):
+    # One trial may fail; the second one that does ends the sweep.
+    slots = FakeSlots([WorkerDied("by SIGKILL")] * 9)
     with pytest.raises(WorkerDied):
-        engine(sweep, FakeSlots([WorkerDied("by SIGKILL")] * 3), failures=1, retry=9).run()
+        engine(sweep, slots, n_trials=5, failures=1, retry=retry).run()
+    assert len(slots.jobs) == jobs
 
 
 def test_a_trial_that_takes_too_long_is_ended(sweep):

@@ -200,6 +200,8 @@ class Engine:
         if isinstance(told.error, WorkerDied | TooLong):
             result.leave(self.context.sweep.trial(done.number), result.Status.FAILED, told.reason, done.seconds)
         self.on_tell(self._frozen(running.trial), done.seconds)
+        if retry:
+            return  # nothing has failed yet: what the repetition comes to decides
         if isinstance(told.error, InputError) and self._told == 0:
             raise told.error
         self._told += 1

@@ -101,6 +101,7 @@ def _check(start: Start) -> Plan:
     """Check all that can be checked in whichever branch of the space, before anything is written."""
     config, conf = start.config, start.conf
     address = storage.address(config.hydra)
+    storage.check(address)
     sweep = SweepDir(address.sweep)
     space = declare(conf.params, conf.when, start.arguments, _extension(config, conf.custom_search_space))
     full_data.check_ranking(space, config, start.compose)

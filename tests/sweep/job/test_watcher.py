@@ -12,8 +12,9 @@ from inksweep.errors import Diverged
 from inksweep.sweep.job import watcher
 from inksweep.sweep.job.task import TrialTask
 from inksweep.sweep.settings import InksweepSweeperConf
+from inksweep.sweep.study.database import DatabaseAway
 from inksweep.sweep.study.notes import FINAL, METRICS, STOP, STOPPED, TOTAL
-from inksweep.sweep.study.storage import Address, open_study
+from inksweep.sweep.study.storage import Address, open_storage, open_study
 
 
 class Job:
@@ -34,7 +35,7 @@ class Job:
             "sweeper": OmegaConf.merge(conf, {"sampler": {"_target_": "x"}, "pruner": pruner, **given, **sweeper}),
         }
         monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: OmegaConf.create(hydra)))
-        watcher._open.cache_clear()
+        watcher._opened.clear()
 
     def run(self, task):
         return TrialTask(task)(OmegaConf.create())
@@ -141,3 +142,32 @@ def test_sys_exit_is_a_failure_like_others(job):
     with pytest.raises(RuntimeError, match=r"the job called sys\.exit\(3\)"):
         job.run(lambda cfg: (_ for _ in ()).throw(SystemExit(3)))
     assert job.result["status"] == "failed"
+
+
+def test_a_database_that_stays_away_ends_no_trial(tmp_path, monkeypatch, caplog):
+    job = Job(tmp_path, monkeypatch)
+    away = [True]
+    calls = []
+
+    def opened(address, wait_s=0.0):
+        calls.append(wait_s)
+        if away[0]:
+            raise DatabaseAway("the database: could not be used")
+        return open_storage(address, wait_s)
+
+    monkeypatch.setattr(watcher, "open_storage", opened)
+
+    def task(cfg):
+        trial.report(1, 0.1)
+        assert trial.should_stop() is None
+        away[0] = False
+        trial.report(2, 0.2)
+        assert trial.should_stop() is None
+        return 0.2
+
+    assert job.run(task) == 0.2
+    # It is waited for once, said once, and asked again.
+    assert calls == [180.0, 0.0, 0.0]
+    assert caplog.text.count("could not be used; the trial goes on without") == 1
+    assert job.frozen.intermediate_values == {2: 0.2}
+    assert job.result["status"] == "completed"

@@ -1,9 +1,11 @@
 """TRIAL SIDE. The sweep as a job sees it, wherever that runs: reports go to the storage, decisions come from there."""
 
 import functools
+import logging
 import math
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
@@ -14,8 +16,11 @@ from optuna.study import Study
 
 from inksweep.sweep import pruners
 from inksweep.sweep.settings import InksweepSweeperConf, settings
+from inksweep.sweep.study.database import SILENT_BEATS, DatabaseAway
 from inksweep.sweep.study.notes import FINAL, METRICS, STOP, STOPPED, TOTAL
 from inksweep.sweep.study.storage import Address, address, open_storage
+
+log = logging.getLogger(__name__)
 
 # Why a job of this process should end, if the sweep runs in it too and cannot say so otherwise.
 stop_here: str | None = None
@@ -24,7 +29,8 @@ stop_here: str | None = None
 class StudyWatcher:
     """Tells the storage what a trial reports, and the trial whether to go on.
 
-    Nothing is opened before the first report: a job that makes none pays nothing.
+    Nothing is opened before the first report: a job that makes none pays nothing. A database that cannot be reached is
+    waited for; if it stays away, what the trial has to say is dropped and it goes on: its result may still count.
 
     Args:
         hydra: the job's `hydra` node.
@@ -37,6 +43,8 @@ class StudyWatcher:
         self.reason: str | None = None
         self._reports = 0
         self._started = time.monotonic()
+        # The database was waited for in vain.
+        self._is_away = False
 
     @functools.cached_property
     def _settings(self) -> InksweepSweeperConf:
@@ -44,7 +52,8 @@ class StudyWatcher:
 
     @functools.cached_property
     def _study(self) -> Study:
-        return _open(address(self._hydra))
+        place = address(self._hydra)
+        return _open(place, 0.0 if self._is_away else SILENT_BEATS * place.heartbeat_s)
 
     @functools.cached_property
     def _id(self) -> int:
@@ -64,7 +73,7 @@ class StudyWatcher:
 
     def report(self, step: int, value: float, total: int | None) -> None:
         """Write an intermediate value; a trial that the study has ended meanwhile is left alone."""
-        with suppress(UpdateFinishedTrialError):
+        with suppress(UpdateFinishedTrialError), self._database_may_be_away():
             if total is not None and self._reports == 0:
                 self._storage.set_trial_user_attr(self._id, TOTAL, total)
             # With several objectives nothing is pruned, and Optuna's samplers cannot read the reports of such a trial.
@@ -75,7 +84,9 @@ class StudyWatcher:
     def should_stop(self) -> str | None:
         """Return why the trial should end now; once there is a reason it stays."""
         if self.reason is None:
-            reason = self._reason()
+            reason = None
+            with self._database_may_be_away():
+                reason = self._reason()
             if reason is not None:
                 self.stop(reason)
         return self.reason
@@ -104,15 +115,32 @@ class StudyWatcher:
         return "pruned" if self._reports and self._pruner.prune(self._study, trial) else None
 
     def _note(self, name: str, value: Any) -> None:
-        with suppress(UpdateFinishedTrialError):
+        with suppress(UpdateFinishedTrialError), self._database_may_be_away():
             self._storage.set_trial_user_attr(self._id, name, value)
 
+    @contextmanager
+    def _database_may_be_away(self) -> Iterator[None]:
+        try:
+            yield
+            self._is_away = False
+        except DatabaseAway as error:
+            if not self._is_away:
+                log.warning("%s; the trial goes on without", error)
+            self._is_away = True
 
-@functools.lru_cache(maxsize=1)
-def _open(address: Address) -> Study:
-    """Open a study once a process; a worker's jobs are all of one."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # It is never asked: any sampler will do, and this one needs nothing.
-    return optuna.load_study(
-        study_name=address.study, storage=open_storage(address), sampler=optuna.samplers.RandomSampler()
-    )
+
+# The study that this process has open; a worker's jobs are all of one.
+_opened: dict[Address, Study] = {}
+
+
+def _open(address: Address, wait_s: float) -> Study:
+    """Open a study once a process; a database that cannot be reached is waited for so long."""
+    if address not in _opened:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # It is never asked: any sampler will do, and this one needs nothing.
+        study = optuna.load_study(
+            study_name=address.study, storage=open_storage(address, wait_s), sampler=optuna.samplers.RandomSampler()
+        )
+        _opened.clear()
+        _opened[address] = study
+    return _opened[address]

@@ -17,8 +17,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from inksweep.files import held, is_held
 from inksweep.paths import SweepDir
+from inksweep.sweep.study.database import SILENT_BEATS, seconds_since_away
 from inksweep.sweep.study.notes import OWNER
-from inksweep.sweep.study.storage import SILENT_BEATS, Address
+from inksweep.sweep.study.storage import Address
 
 
 class Owner:
@@ -92,6 +93,9 @@ class Owner:
             return others
         storage: Any = self._study._storage
         silent = set(storage._get_stale_trial_ids(self._study._study_id))
+        back = seconds_since_away(storage)
+        if back is not None and back < SILENT_BEATS * self._address.heartbeat_s:
+            silent = set()  # the others could not beat either while the database was away
         return [trial for trial in others if trial._trial_id in silent or self._is_dead(trial)]
 
     def _is_dead(self, trial: FrozenTrial) -> bool:

@@ -1,20 +1,19 @@
 """Where a study is kept, and how it is opened to be run; the config of a sweep for jobs of another study."""
 
-import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 from omegaconf import DictConfig, OmegaConf, open_dict
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.study import Study, StudyDirection
 
-from inksweep.errors import InputError, need_extra, without_password
+from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep.space.grammar import written
+from inksweep.sweep.study import database
+from inksweep.sweep.study.database import absolute
 from inksweep.sweep.study.journal import open_journal
 
 
@@ -36,12 +35,6 @@ def moved(config: DictConfig, folder: Path, sweeper: Mapping[str, str | None]) -
             copy.hydra.overrides.hydra.append(f"{key}={written(value)}")  # for the jobs
     OmegaConf.copy_cache(from_config=config, to_config=copy)
     return copy
-
-
-# A process that has been silent for so many heartbeats is taken for dead.
-SILENT_BEATS = 3
-# What databases say to all but one of the processes that make the tables at the same moment.
-OF_A_RACE = ("already exists", "UniqueViolation", "UNIQUE constraint")
 
 
 @dataclass(frozen=True)
@@ -69,50 +62,32 @@ def address(hydra: DictConfig) -> Address:
     if url is None:
         return Address(name or sweep.name, None, sweep, heartbeat_s)
     # In a database that other sweeps use, the last part of a folder's name may not be enough.
-    return Address(name or str(sweep), _absolute(url, home), sweep, heartbeat_s)
+    return Address(name or str(sweep), absolute(url, home), sweep, heartbeat_s)
 
 
-def open_storage(address: Address) -> BaseStorage:
+def check(address: Address) -> None:
+    """See whether the study can be kept there; nothing is written.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if address.url is not None:
+        database.check(address.url)
+
+
+def open_storage(address: Address, wait_s: float = 0.0) -> BaseStorage:
     """Open the storage, or begin it.
+
+    Args:
+        address: where it is.
+        wait_s: so many seconds a database that cannot be reached is waited for.
 
     Raises:
         InputError: it cannot be opened.
     """
     if address.url is None:
         return open_journal(SweepDir(address.sweep).journal)
-    if address.url.startswith("postgresql+psycopg:"):
-        need_extra(f"hydra.sweeper.storage={without_password(address.url)}", "cluster", ["psycopg"])
-    for pause in (0.5, 1.0, 2.0):
-        try:
-            return _open_database(address)
-        except Exception as error:  # whatever a database driver raises
-            is_race = any(sign in str(error) for sign in OF_A_RACE)
-            if not is_race or pause == 2.0:
-                reason = str(error).partition("\n")[0]
-                place = f"hydra.sweeper.storage={without_password(address.url)}"
-                raise InputError(f"{place}: cannot be opened ({reason})") from error
-            time.sleep(pause)
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _open_database(address: Address) -> BaseStorage:
-    assert address.url is not None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # that heartbeats may change in Optuna
-        return RDBStorage(
-            address.url,
-            engine_kwargs={"pool_pre_ping": True},  # a connection may have been closed while a trial was silent
-            heartbeat_interval=address.heartbeat_s,
-            grace_period=SILENT_BEATS * address.heartbeat_s,
-        )
-
-
-def _absolute(url: str, home: Path) -> str:
-    """Return `url` with a relative path of SQLite below `home`: a job may have another working directory."""
-    scheme, separator, path = url.partition(":///")
-    if not scheme.startswith("sqlite") or not separator or path.startswith("/") or path in ("", ":memory:"):
-        return url
-    return f"{scheme}:///{home / path}"
+    return database.open_database(address.url, address.heartbeat_s, wait_s)
 
 
 def open_study(address: Address, directions: Sequence[str]) -> Study:

@@ -11,8 +11,9 @@ from inksweep.sweep.job.job import Job
 from inksweep.sweep.progress.wording import parameters
 from inksweep.sweep.slots import hydra_launchers
 from inksweep.sweep.slots.pool import Pool
+from inksweep.sweep.space.branches import Block
 from inksweep.sweep.space.grammar import Fixed
-from inksweep.sweep.space.space import Block, Space
+from inksweep.sweep.space.space import Space
 from inksweep.sweep.start import Start
 from inksweep.sweep.study import first_points, storage
 from inksweep.sweep.study.fingerprint import distribution_text

@@ -51,8 +51,18 @@ class InksweepSweeper(Sweeper):
         from inksweep.sweep.start import Start
 
         assert self.config is not None
+        assert self.hydra_context is not None
         with _one_line():
-            session.run(Start(self.config, self.conf, arguments, self._launcher_for, self._check_job, self.is_serial))
+            start = Start(
+                self.config,
+                self.conf,
+                arguments,
+                self._launcher_for,
+                self._check_job,
+                self.is_serial,
+                self.hydra_context.config_loader,
+            )
+            session.run(start)
 
     def _launcher_for(self, config: DictConfig) -> Launcher:
         """Return a launcher whose jobs are trials."""

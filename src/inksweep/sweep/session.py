@@ -103,7 +103,7 @@ def _check(start: Start) -> Plan:
     address = storage.address(config.hydra)
     storage.check(address)
     sweep = SweepDir(address.sweep)
-    space = declare(conf.params, conf.when, start.arguments, _extension(config, conf.custom_search_space))
+    space = declare(conf.params, conf.when, start.arguments, _extension(config, conf.custom_search_space), start.loader)
     full_data.check_ranking(space, config, start.compose)
     afterwards.check_exports(conf.winner.export)
     definition = fingerprint.describe(space, conf.directions, _base(config), extension=conf.custom_search_space)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,6 +25,7 @@ class Start:
         launcher_for: makes the launcher, which runs trials, for such a config.
         compose: composes the config of a job, and raises if that cannot be done.
         is_serial: whether the launcher runs jobs in this process.
+        loader: knows the app's config files.
     """
 
     config: DictConfig
@@ -32,6 +34,7 @@ class Start:
     launcher_for: Callable[[DictConfig], Launcher]
     compose: Callable[[list[str]], DictConfig]
     is_serial: bool
+    loader: ConfigLoader | None = None
 
     def record(self, study: str) -> dict[str, Any]:
         """Return the content of `sweep.yaml`: the command, and what it sets for the sweep whose study has this name."""

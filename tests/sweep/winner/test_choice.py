@@ -350,6 +350,11 @@ def test_a_job_has_its_own_seed_and_the_trials_other_overrides(overrides: list[s
     assert replaced(overrides, ["seed=5"]) == job
 
 
+def test_a_key_that_was_taken_away_and_added_again_is_set():
+    # Without the words that are replaced the key is there: `+` would be refused.
+    assert replaced(["~seed", "+seed=3", "x=1"], ["seed=5"]) == ["x=1", "++seed=5"]
+
+
 def test_what_changes_no_result_is_as_this_start_says(tmp_path: Path) -> None:
     sweep, study = search(tmp_path, [right(9)])
     path = sweep.trial(0).overrides

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.files import replacing
@@ -56,7 +56,7 @@ class Report:
         if best and (numbers != self._best or stop_reason is not None):
             self._best = numbers
             with replacing(self.sweep.results, durable=stop_reason is not None) as file:
-                file.write(OmegaConf.to_yaml(OmegaConf.create(self._results(best))))
+                file.write(as_yaml(self._results(best)))
 
     def _results(self, best: Sequence[FrozenTrial]) -> dict[str, Any]:
         """Return what the stock sweeper writes."""
@@ -116,4 +116,9 @@ class Report:
 def write_settings(sweep: SweepDir, settings: dict[str, Any]) -> None:
     """Write `sweep.yaml`: the command, and the settings of the sweep."""
     with replacing(sweep.config) as file:
-        file.write(OmegaConf.to_yaml(OmegaConf.create(settings)))
+        file.write(as_yaml(settings))
+
+
+def as_yaml(values: dict[str, Any]) -> str:
+    """Return plain values as YAML. OmegaConf would read text with `${` in it, such as a command, as its own."""
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

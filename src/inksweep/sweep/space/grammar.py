@@ -1,12 +1,14 @@
 """Hydra's override grammar: text -> what a parameter may be, and a value -> the text that means it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString, Transformer
+from hydra.core.override_parser.types import Override, Quote, QuotedString, Transformer, ValueType
 from hydra.errors import HydraException
 
 # Private, but the stock sweeper's own: what it reads as a distribution is one here too. Without it no range is read.
@@ -28,12 +30,13 @@ class Fixed:
 Leaf = BaseDistribution | Fixed
 
 
-def parse(override: str, place: str) -> tuple[str, Leaf]:
+def parse(override: str, place: str, loader: ConfigLoader | None = None) -> tuple[str, Leaf]:
     """Read `key=value` or `key=distribution`.
 
     Args:
         override: as on Hydra's command line.
         place: how an error names it.
+        loader: knows the options of a config group, for `group=glob(*)`.
 
     Returns:
         The key, with its `+` or `++` if it has one, and what it may be.
@@ -43,10 +46,19 @@ def parse(override: str, place: str) -> tuple[str, Leaf]:
     """
     try:
         read = OverridesParser.create().parse_override(override)
+        read.config_loader = loader
         return read.get_key_element(), _leaf(read)
     except (HydraException, ValueError, AssertionError, NotImplementedError) as error:
         reason = str(error).replace("\n", " ").rstrip(".") or "not a kind of sweep that this sweeper knows"
-        raise InputError(f"{place}: cannot be searched ({reason})") from error
+        hint = null_hint(override) if "NoneType" in reason else ""
+        raise InputError(f"{place}: cannot be searched ({reason}){hint}") from error
+
+
+def null_hint(override: str) -> str:
+    """Return what to write instead of `choice(null,5)`, which Hydra's grammar refuses."""
+    key, _, text = override.partition("=")
+    inner = re.fullmatch(r"choice\((.*)\)", text.strip())
+    return f"; choice() takes no null, write {key}={inner.group(1)}" if inner else "; choice() takes no null"
 
 
 def is_delete(argument: str) -> bool:
@@ -86,6 +98,8 @@ def _leaf(override: Override) -> Leaf:
     if not override.is_sweep_override():
         return Fixed(override.value(), override.get_value_string())
     shuffled = getattr(override.value(), "shuffle", False)
+    if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        return _options(override)
     if override.is_choice_sweep():
         choices = list(_choices(override))
         return CategoricalDistribution(sorted(choices, key=_kind_and_value) if shuffled else choices)
@@ -94,6 +108,14 @@ def _leaf(override: Override) -> Leaf:
     if isinstance(distribution, CategoricalDistribution) and shuffled:
         return CategoricalDistribution(sorted(distribution.choices, key=_kind_and_value))
     return distribution
+
+
+def _options(override: Override) -> CategoricalDistribution:
+    """Return the options of a config group that a glob matches."""
+    options = [str(option) for option in override.sweep_iterator()]
+    if not options:
+        raise ValueError(f"no option of {override.key_or_group} matches")
+    return CategoricalDistribution(options)
 
 
 def _kind_and_value(choice: Any) -> tuple[str, Any]:

@@ -4,8 +4,7 @@ A space is a block of parameters; a parameter's value may open a further block, 
 the study, nor of files, nor of how a space is written down (declare.py).
 """
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,10 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import Trial
 
 from inksweep.errors import InputError
-from inksweep.sweep.space.grammar import Fixed, Leaf, as_override, bare, written
-
-# Parameter -> what it may be. The key keeps the `+` that an override needs to add it to the config.
-Block = dict[str, Leaf]
+from inksweep.sweep.space.branches import Block, Branches
+from inksweep.sweep.space.grammar import Fixed, Leaf, as_override, bare, is_delete, written
 
 
 @dataclass
@@ -27,13 +24,14 @@ class Space:
     Args:
         block: parameters of every trial.
         branches: parameter -> one of its values, as written in an override -> the block that it opens.
-        deletes: overrides `~key` that every job gets.
+        typed: the words of the command line in their order. Where a word is the last of its parameter, the parameter
+            stands for it: a job gets the value that the parameter has in its trial.
         extend: suggests further parameters on a trial (`hydra.sweeper.custom_search_space`).
     """
 
     block: Block
     branches: dict[str, dict[str, Block]] = field(default_factory=dict)
-    deletes: list[str] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
     extend: Callable[[Trial], None] | None = None
 
     def overrides(self, trial: Trial) -> list[str]:
@@ -52,7 +50,32 @@ class Space:
         self.walk(choose)
         if self.extend is not None:
             self._extend(trial, overrides)
-        return [*overrides.values(), *self.deletes]
+        return self._words(overrides)
+
+    def _words(self, overrides: Mapping[str, str]) -> list[str]:
+        """Return the overrides of a job, key -> override, in order: those of the config, then those typed.
+
+        Hydra reads them from left to right: `~a +a=1` is not `+a=1 ~a`, and `a={b: 1} a={c: 2}` sets both.
+        """
+        typed = {bare(word) for word in self.typed}
+        known = {bare(key) for block in self.blocks for key in block}
+        by_name = {bare(key): text for key, text in overrides.items()}
+        words = [text for key, text in overrides.items() if bare(key) not in typed]
+        for word in self.typed:
+            if is_delete(word) or bare(word) not in known:
+                words.append(word)
+            elif bare(word) in by_name:  # else it belongs to a branch that is not taken
+                words.append(word if "=" in word else by_name[bare(word)])
+        return words
+
+    def fixed(self) -> list[str]:
+        """Return the overrides that every job gets."""
+        return self._words({key: f"{key}={leaf.text}" for key, leaf in self.block.items() if isinstance(leaf, Fixed)})
+
+    @property
+    def deletes(self) -> list[str]:
+        """Overrides `~key`, which every job gets."""
+        return [word for word in self.typed if is_delete(word)]
 
     def walk(self, choose: Callable[[str, Leaf], str]) -> Block:
         """Visit each parameter that counts, given the values (as written) that `choose` returns.
@@ -80,29 +103,27 @@ class Space:
         visit(self.block, "hydra.sweeper.params")
         return visited
 
-    def worlds(self) -> Iterator[dict[str, str]]:
-        """Yield an example trial, parameter -> value as written, for each combination of values with a branch.
+    def branchwork(self) -> Branches:
+        """Return which branches can be taken, and which together."""
+        return Branches(self.block, self.branches, can_be)
+
+    def example(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return an example trial, key -> override, with these values as far as they count.
 
         Raises:
-            InputError: in one of them a parameter stands in two blocks that both count.
+            InputError: a parameter stands in two blocks that both count.
         """
-        seen: list[dict[str, str]] = []
-        for values in itertools.product(*(["", *blocks] for blocks in self.branches.values())):
-            example: dict[str, str] = {}
-            self.walk(partial(_choose_as_wished, dict(zip(self.branches, values, strict=True)), example))
-            if example not in seen:
-                seen.append(example)
-                yield example
+        example: dict[str, str] = {}
+        self.walk(partial(_choose_as_wished, values, example))
+        return example
 
     def examples(self) -> list[list[str]]:
         """Return the overrides of example jobs which together take every branch at least once."""
-        covered: set[tuple[str, str]] = set()
         jobs: list[list[str]] = []
-        for world in self.worlds():
-            choices = {(key, value) for key, value in world.items() if bare(key) in self.branches}
-            if not jobs or not choices <= covered:
-                covered |= choices
-                jobs.append([*(f"{key}={value}" for key, value in world.items()), *self.deletes])
+        for values in ({}, *self.branchwork().covering()):
+            words = self._words(self.example(values))
+            if words not in jobs:
+                jobs.append(words)
         return jobs
 
     @property
@@ -143,11 +164,11 @@ class Space:
             overrides.setdefault(key, as_override(key, value))
 
 
-def _choose_as_wished(wish: dict[str, str], example: dict[str, str], key: str, leaf: Leaf) -> str:
+def _choose_as_wished(wish: Mapping[str, str], example: dict[str, str], key: str, leaf: Leaf) -> str:
     """Give a parameter the wished value if it can have it, else any; note in `example` how that is written."""
     wished = wish.get(bare(key), "")
     value = wished if can_be(leaf, wished) else first(leaf)
-    example[key] = leaf.text if isinstance(leaf, Fixed) else value
+    example[key] = f"{key}={leaf.text if isinstance(leaf, Fixed) else value}"
     return value
 
 

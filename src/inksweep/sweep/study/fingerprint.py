@@ -17,8 +17,9 @@ from optuna.distributions import (
 from optuna.study import Study
 
 from inksweep.errors import InputError
+from inksweep.sweep.space.branches import Block
 from inksweep.sweep.space.grammar import Fixed, Leaf, bare
-from inksweep.sweep.space.space import Block, Space, canonical
+from inksweep.sweep.space.space import Space, canonical
 from inksweep.sweep.study.notes import CHANGED, DEFINITION
 
 log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ import logging
 import shlex
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
@@ -31,8 +32,9 @@ def _command(run: RunDir, program: str) -> str:
     ended = result.read_or_empty(run.result)
     if ended.command:
         return ended.command + _threads(run, ended.command, ended.threads)
-    overrides: Any = OmegaConf.to_container(OmegaConf.load(run.overrides)) if run.overrides.is_file() else []
-    return shlex.join(["python", program, *overrides])
+    # Not read by OmegaConf: the words may hold `${`.
+    overrides: Any = yaml.safe_load(run.overrides.read_text(encoding="utf-8")) if run.overrides.is_file() else []
+    return shlex.join(["python", program, *map(str, overrides)])
 
 
 def _threads(run: RunDir, recorded: str, threads: int | None) -> str:

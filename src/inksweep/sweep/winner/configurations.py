@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FixedTrial, FrozenTrial
 
@@ -59,12 +60,8 @@ class Configurations:
 
     def __init__(self, sweep: SweepDir, space: Space, config: DictConfig, seed_key: str, unrelated: Sequence[str] = ()):
         self.sweep, self.space, self.config, self.seed_key = sweep, space, config, seed_key
-        typed = [
-            *(f"{key}={leaf.text}" for key, leaf in space.block.items() if isinstance(leaf, Fixed)),
-            *space.deletes,
-        ]
         below = tuple(f"{key}." for key in unrelated)
-        self._typed = [word for word in typed if f"{bare(word)}.".startswith(below)]
+        self._typed = [word for word in space.fixed() if f"{bare(word)}.".startswith(below)]
         leaves = [leaf for block in space.blocks for key, leaf in block.items() if bare(key) == seed_key]
         known = _keys(config)
         if not leaves and seed_key not in known:
@@ -85,7 +82,7 @@ class Configurations:
         """Return the overrides of the job of `trial`."""
         path = self.sweep.trial(trial.number).overrides
         if path.is_file():
-            given: Any = OmegaConf.to_container(OmegaConf.load(path))
+            given: Any = yaml.safe_load(path.read_text(encoding="utf-8"))  # not OmegaConf's: the words may hold `${`
             typed = {bare(word) for word in self._typed}
             return [*(str(word) for word in given if bare(str(word)) not in typed), *self._typed]
         again: Any = FixedTrial(trial.params)  # it ran on another machine
@@ -109,7 +106,7 @@ class Configurations:
 
     def _value(self, trial: FrozenTrial, key: str) -> Any:
         """Return the value that `trial` had of a key that no group but that of the config itself sets."""
-        for override in self.overrides(trial):
+        for override in reversed(self.overrides(trial)):
             if not is_delete(override) and bare(override) == key:
                 leaf = parse(override, override)[1]
                 return leaf.value if isinstance(leaf, Fixed) else None
@@ -141,5 +138,10 @@ def replaced(overrides: Sequence[str], words: Sequence[str]) -> list[str]:
     """Return `overrides` with `words` in the place of those about the same keys, `+` and the like kept."""
     new = {bare(word): word for word in words}
     kept = [override for override in overrides if bare(override) not in new]
-    prefixes = {bare(override): override[: len(override) - len(override.lstrip("+"))] for override in overrides}
+    prefixes: dict[str, str] = {}
+    for override in overrides:
+        name = bare(override)
+        # `~key +key=1`: the key is there now, and the word that took it away is dropped.
+        prefix = "++" if is_delete(override) else override[: len(override) - len(override.lstrip("+"))]
+        prefixes[name] = max(prefix, prefixes.get(name, ""), key=len)
     return [*kept, *(prefixes.get(key, "") + word for key, word in new.items())]

@@ -11,8 +11,8 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "inksweep"
 # Below src/inksweep, from the ground up. A room may import those of the floors below its own, and itself.
 FLOORS = [
     {"extras"},
-    {"cores", "errors", "paths", "significance", "trial"},
-    {"files"},
+    {"cores", "errors", "significance", "trial"},
+    {"files", "paths"},
     {"figures", "runs"},
     {"compare", "diff", "digits", "sweep"},
     {"dashboard", "init", "report"},

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inksweep.compare import FORMATS
-from inksweep.errors import need_extra, one_line_errors
+from inksweep.errors import InputError, need_extra, one_line_errors
+from inksweep.paths import typed
 
 # Called with the words that were typed.
 Run = Callable[[argparse.Namespace], None]
@@ -84,7 +85,7 @@ def _command(about: str) -> Callable[[Command], Command]:
 @_command("write conf/ and train.py into a folder, to train there")
 def init(parser: argparse.ArgumentParser) -> Run:
     """`inksweep init FOLDER`: nothing that is there is touched."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="made if it is not there; `.` for this one")
+    parser.add_argument("folder", metavar="FOLDER", type=_path, help="made if it is not there; `.` for this one")
 
     def run(arguments: argparse.Namespace) -> None:
         from inksweep import init
@@ -100,7 +101,7 @@ def data(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("name", metavar="NAME", help="a file of conf/data, such as mnist")
     _add_overrides(parser, "augment=affine")
     parser.add_argument("--augment", metavar="NAME", help="show this augmentation, a file of conf/augment, too")
-    parser.add_argument("--out", metavar="PNG", type=Path, help="default outputs/NAME.png or NAME-AUGMENT.png")
+    parser.add_argument("--out", metavar="PNG", type=_path, help="default outputs/NAME.png or NAME-AUGMENT.png")
 
     def run(arguments: argparse.Namespace) -> None:
         need_extra("inksweep data", "digits")
@@ -142,7 +143,9 @@ def card(parser: argparse.ArgumentParser) -> Run:
 @_command("runs in a table: what differs, and what came of it")
 def compare(parser: argparse.ArgumentParser) -> Run:
     """`inksweep compare PATH...`: a row a run."""
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="a run, a sweep, a folder above them, or a pattern")
+    parser.add_argument(
+        "paths", metavar="PATH", type=_path, nargs="+", help="a run, a sweep, a folder above them, or a pattern"
+    )
     parser.add_argument("--metric", metavar="NAME,...", action="append", help="in place of objective, test/accuracy")
     parser.add_argument("--sort", metavar="KEY,...", help="default: the objective; also KEY:asc, KEY:desc")
     parser.add_argument("--top", metavar="N", type=_count, help="only the first N rows")
@@ -175,7 +178,7 @@ def compare(parser: argparse.ArgumentParser) -> Run:
 @_command("open optuna-dashboard on a sweep, also while it runs")
 def dashboard(parser: argparse.ArgumentParser) -> Run:
     """`inksweep dashboard SWEEP`: on loopback, until Ctrl-C."""
-    parser.add_argument("folder", metavar="SWEEP", type=Path, help="a sweep directory, such as multirun/night")
+    parser.add_argument("folder", metavar="SWEEP", type=_path, help="a sweep directory, such as multirun/night")
     parser.add_argument("--port", type=int, default=8080, help="on 127.0.0.1; default 8080, 0: any that is free")
     _add_storage(parser)
 
@@ -190,11 +193,11 @@ def dashboard(parser: argparse.ArgumentParser) -> Run:
 @_command("two runs: what differs, whether it matters, where they disagree")
 def diff(parser: argparse.ArgumentParser) -> Run:
     """`inksweep diff A B`."""
-    parser.add_argument("a", metavar="A", type=Path, help="a run directory, or the winner/ of a sweep")
-    parser.add_argument("b", metavar="B", type=Path, help="another one")
+    parser.add_argument("a", metavar="A", type=_path, help="a run directory, or the winner/ of a sweep")
+    parser.add_argument("b", metavar="B", type=_path, help="another one")
     parser.add_argument("--split", choices=("test", "val"), default="test", help="where to look for disagreements")
     parser.add_argument("--images", metavar="N", type=_count, default=6, help="digits drawn in the terminal; default 6")
-    parser.add_argument("--png", metavar="FILE", type=Path, help="draw curves and disagreements into a picture")
+    parser.add_argument("--png", metavar="FILE", type=_path, help="draw curves and disagreements into a picture")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="json: all of it, unrounded")
 
     def run(arguments: argparse.Namespace) -> None:
@@ -211,7 +214,7 @@ def export(parser: argparse.ArgumentParser) -> Run:
     """`inksweep export FOLDER`: exit code 1 if a file does not answer as torch does."""
     _add_model(parser)
     parser.add_argument("--format", choices=("onnx", "torch-export"), action="append", help="default onnx; repeatable")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="default: model.onnx or model.pt2 in the folder")
+    parser.add_argument("--out", metavar="FILE", type=_path, help="default: model.onnx or model.pt2 in the folder")
 
     def run(arguments: argparse.Namespace) -> None:
         need_extra("inksweep export", "export", ["torch"])
@@ -225,8 +228,8 @@ def export(parser: argparse.ArgumentParser) -> Run:
 @_command("a sweep in one page with pictures; several beside each other")
 def report(parser: argparse.ArgumentParser) -> Run:
     """`inksweep report SWEEP...`: one page that needs no network."""
-    parser.add_argument("folders", metavar="SWEEP", type=Path, nargs="+", help="a sweep directory, as multirun/night")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="default: report.html in the sweep; of several, here")
+    parser.add_argument("folders", metavar="SWEEP", type=_path, nargs="+", help="a sweep directory, as multirun/night")
+    parser.add_argument("--out", metavar="FILE", type=_path, help="default: report.html in the sweep; of several, here")
     parser.add_argument("--png", action="store_true", help="also the main plots, as pictures in report/ in the sweep")
     parser.add_argument("--watch", action="store_true", help="write it anew while the sweep runs")
     parser.add_argument("--every", metavar="SECONDS", type=_seconds, default=10.0, help="with --watch; default 10")
@@ -242,7 +245,7 @@ def report(parser: argparse.ArgumentParser) -> Run:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a run directory, or the winner/ of a sweep")
+    parser.add_argument("folder", metavar="FOLDER", type=_path, help="a run directory, or the winner/ of a sweep")
     _add_overrides(parser, "data.root=/elsewhere")
 
 
@@ -252,6 +255,14 @@ def _add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
 
 def _add_storage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", metavar="URL", help="the database of the sweep, if it has a password")
+
+
+def _path(text: str) -> Path:
+    """Read a path; no shell makes a home folder of `~` within quotes, or in `--out=~/x`."""
+    try:
+        return typed(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _count(text: str) -> int:

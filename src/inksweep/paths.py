@@ -1,7 +1,11 @@
-"""Every file name in a run, winner or sweep directory."""
+"""Every file name in a run, winner or sweep directory, and what a path means that a user gave."""
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from inksweep.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,38 @@ class SweepDir:
         return RunDir(self.root / str(number))
 
 
+def home() -> Path:
+    """Return the folder in which the command was typed; with `hydra.job.chdir=true` a job is elsewhere."""
+    hydra = sys.modules.get("hydra.core.hydra_config")  # where it is not imported, nothing has changed the folder
+    cfg = None if hydra is None else hydra.HydraConfig.instance().cfg
+    return Path(cfg.hydra.runtime.cwd) if cfg is not None and cfg.hydra.job.chdir else Path.cwd()
+
+
+def typed(path: str | Path, key: str = "", start: Path | None = None) -> Path:
+    """Return the place that a path means which a user gave.
+
+    A `~` or `~user` in front is a home folder, as in a shell: none stands between a config file, or a word with quotes,
+    and us. A relative path begins where the command was typed.
+
+    Args:
+        path: as it was given.
+        key: the key that it was given for, to be named in the error.
+        start: where a relative path begins; None: where the command was typed.
+
+    Raises:
+        InputError: there is no such home folder.
+    """
+    # Not by pathlib: to it ./~ is ~.
+    expanded = os.path.expanduser(path)  # noqa: PTH111
+    place = Path(expanded)
+    if str(path).startswith("~") and str(expanded).startswith("~"):
+        name = f"{key}={path}" if key else str(path)
+        raise InputError(f"{name}: the home folder is not known; write the whole path (or ./~ for that name)")
+    # As it stands where that means the same: messages show it.
+    return place if start is None and home() == Path.cwd() else (start or home()) / place
+
+
 def shown(path: Path) -> str:
-    """Return `path` as a user in the current folder would type it."""
-    path, here = path.resolve(), Path.cwd().resolve()
+    """Return `path` as a user would type it where the command was typed."""
+    path, here = path.resolve(), home().resolve()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

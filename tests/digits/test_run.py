@@ -18,7 +18,7 @@ import torch
 import yaml
 from filelock import FileLock
 
-from inksweep import trial
+from inksweep import cli, trial
 from inksweep.digits import checkpoint
 from inksweep.digits.data import dataset
 from inksweep.digits.training import evaluation
@@ -694,3 +694,44 @@ def test_a_run_on_all_data_says_that_validation_measures_nothing(app: App) -> No
     assert said in ended.out
     assert result(RunDir(app.folder / "all"))["trained_on_validation"] is True
     assert result(app.runs()[0])["trained_on_validation"] is False
+
+
+# Paths, odd and other.
+
+
+@pytest.fixture
+def here(app: App, prepared_root: Path) -> App:
+    """The app, with the digits in its folder's own data/, and in the `digits` of a home folder."""
+    for place in ("data", "home/digits"):
+        shutil.copytree(prepared_root, app.folder / place)
+    app.monkeypatch.setenv("HOME", str(app.folder / "home"))
+    return app
+
+
+def test_a_relative_path_means_where_it_was_typed_also_with_chdir(here: App) -> None:
+    small = [*tiny("data"), *QUICK, "hydra.job.chdir=true"]
+    ended = here.plain(*small, "hydra.run.dir=run")
+    assert ended.code == 0, ended.err
+    assert ended.out.endswith("-> run/model.pt\n")
+    assert not (here.folder / "run" / "data").exists()
+    # nothing was prepared anew, nor fetched
+    assert "prepared in" not in ended.out
+    killed(here, "SIGTERM", 1, "hydra.job.chdir=true", "data.root=data", "hydra.run.dir=ended")
+    ended = here.plain("trainer.resume=ended", "hydra.job.chdir=true")
+    assert ended.code == 0, ended.err
+    assert "ended: going on after epoch 1" in ended.out
+    ended = here.plain("-m", *small, "seed=1,2", "hydra.sweep.dir=grid")
+    assert ended.code == 0, ended.err
+    assert (here.folder / "grid" / "1" / "model.pt").is_file()
+
+
+def test_a_home_folder_in_a_key_is_found(here: App) -> None:
+    killed(here, "SIGTERM", 1, 'data.root="~/digits"', "hydra.run.dir=home/run")
+    ended = here.plain('trainer.resume="~/run"')
+    assert ended.code == 0, ended.err
+    cli.main(["evaluate", "home/run", "data.root=~/digits"])
+    cli.main(["evaluate", "~/run"])
+    assert not (here.folder / "~").exists()
+    ended = here.plain('data.root="~nobody-knows/digits"')
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "data.root=~nobody-knows/digits: the home folder is not known" in ended.err

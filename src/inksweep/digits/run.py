@@ -28,7 +28,7 @@ from inksweep.digits.training.build import build, build_learner
 from inksweep.digits.training.loop import Batch, Plan, Progress, Reporter, Row, Unwatched, train
 from inksweep.errors import Diverged, InputError, need_extra
 from inksweep.files import held
-from inksweep.paths import RunDir, shown
+from inksweep.paths import RunDir, shown, typed
 from inksweep.runs import predictions, provenance
 from inksweep.runs import result as results
 from inksweep.runs.metrics import write_metrics
@@ -237,7 +237,7 @@ def _settings(cfg: DictConfig, out: RunDir) -> Config:
     resume = OmegaConf.select(cfg, "trainer.resume")
     if resume is None:
         return parse(cfg)
-    if Path(resume).resolve() != out.root.resolve():
+    if typed(resume, "trainer.resume").resolve() != out.root.resolve():
         raise InputError(f"trainer.resume={resume}: only for a single run, without -m")
     settings = stored(out)
     settings.trainer.resume = resume

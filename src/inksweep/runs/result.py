@@ -3,7 +3,6 @@
 A new field is a line in `Result`; whoever knows its value sets it.
 """
 
-import json
 import math
 import traceback
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from inksweep.errors import InputError
-from inksweep.files import read_json, replacing
+from inksweep.files import read_json, write_json
 from inksweep.paths import RunDir
 from inksweep.runs.metrics import number, numbers
 
@@ -221,9 +220,7 @@ def write(path: Path, result: Result, *, durable: bool = True) -> None:
         result: its content.
         durable: whether it must outlast a power cut.
     """
-    with replacing(path, durable=durable) as file:
-        json.dump(_json_value(result.content()), file, indent=2, allow_nan=False)
-        file.write("\n")
+    write_json(path, result.content(), durable=durable)
 
 
 def leave(run: RunDir, status: Status, reason: str | None, seconds: float, value: Any = None) -> None:
@@ -268,11 +265,3 @@ def _objectives(content: Mapping[str, Any]) -> list[Objective]:
         for each in listed
         if isinstance(each, dict)
     ]
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_json_value(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

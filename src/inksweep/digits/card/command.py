@@ -1,6 +1,5 @@
 """`inksweep card`: measures a winner or a run, and puts the finished folder in place as a whole."""
 
-import json
 import logging
 import shutil
 import tempfile
@@ -24,7 +23,7 @@ from inksweep.digits.export.formats import FORMATS
 from inksweep.digits.models import Ensemble, parameter_count
 from inksweep.digits.training import device
 from inksweep.errors import InputError, last_line
-from inksweep.files import put_folder, recover, replacing
+from inksweep.files import put_folder, recover, replacing, write_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import predictions
 from inksweep.runs import result as results
@@ -108,9 +107,7 @@ def _build(source: Source, building: WinnerDir) -> dict[str, Any]:
     card["processor"] = measure.processor()
     card["exports"] = _exports(source, building)
     pictures.draw(building, card, measured, splits.test.images)
-    with replacing(building.card_facts) as file:
-        json.dump(card, file, indent=2, allow_nan=False)
-        file.write("\n")
+    write_json(building.card_facts, card)
     with replacing(building.card) as file:
         file.write(text.write(card))
     return card

@@ -14,7 +14,7 @@ from typing import Any
 from inksweep.digits.config.data import DataConfig
 from inksweep.digits.config.parse import plain
 from inksweep.errors import InputError
-from inksweep.files import replacing
+from inksweep.files import write_json
 
 # Raise it when the code below or in arrays.py shapes the same settings into other bytes.
 FORMAT = 1
@@ -85,8 +85,7 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write it as JSON, atomically."""
-        with replacing(path) as file:
-            json.dump(asdict(self), file, indent=2)
+        write_json(path, asdict(self))
 
 
 def prepared_facts(conf: DataConfig) -> dict[str, Any]:

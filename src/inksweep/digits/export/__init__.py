@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,7 +19,7 @@ from inksweep.digits.export import check
 from inksweep.digits.export.formats import FORMATS, Format
 from inksweep.digits.training import device
 from inksweep.errors import InputError, nearest, need_extra
-from inksweep.files import held, read_json, replacing
+from inksweep.files import held, read_json, replacing, write_json
 from inksweep.paths import RunDir, WinnerDir, shown
 
 # Of a probability, between torch and an exported file.
@@ -149,9 +148,7 @@ def recorded(folder: Path) -> dict[str, dict[str, Any]]:
 def record(folder: Path, entries: Mapping[str, dict[str, Any] | None]) -> None:
     """Change entries of `export.json`; None takes one out. What it holds of others stays."""
     changed = {**recorded(folder), **entries}
-    with replacing(WinnerDir(folder).exports) as file:
-        json.dump({name: entry for name, entry in changed.items() if entry}, file, indent=2, allow_nan=False)
-        file.write("\n")
+    write_json(WinnerDir(folder).exports, {name: entry for name, entry in changed.items() if entry})
 
 
 def _sha256(content: bytes) -> str:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from inksweep.digits.config.schema import Config
 from inksweep.errors import without_password
-from inksweep.files import replacing
+from inksweep.files import write_json
 from inksweep.paths import RunDir
 from inksweep.runs.result import Result
 
@@ -159,9 +159,7 @@ def final(result: Result) -> dict[str, float]:
 
 def remember(run: TrackedRun, tool: str, name: str) -> None:
     """Keep the name that a tool has given a run."""
-    with replacing(RunDir(run.folder).tracker) as file:
-        json.dump({tool: name}, file)
-        file.write("\n")
+    write_json(RunDir(run.folder).tracker, {tool: name})
 
 
 def remembered(run: TrackedRun, tool: str) -> str | None:

@@ -1,6 +1,5 @@
 """What a sweep writes and logs while it runs: `summary.json` and other files, and a line for each trial."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from typing import Any
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from inksweep.files import replacing
+from inksweep.files import replacing, write_json
 from inksweep.paths import SweepDir
 from inksweep.sweep.context import Context
 from inksweep.sweep.progress.wording import numbers, parameters, verdict
@@ -48,9 +47,7 @@ class Report:
         self.stop_reason = stop_reason
         # Not durable before the end: a lost file can be made again from the study, and to wait for the disk may take
         # longer than a trial.
-        with replacing(self.sweep.summary, durable=stop_reason is not None) as file:
-            json.dump(self.summary(stop_reason), file, indent=2)
-            file.write("\n")
+        write_json(self.sweep.summary, self.summary(stop_reason), durable=stop_reason is not None)
         best = self._front()
         numbers = tuple(trial.number for trial in best)
         if best and (numbers != self._best or stop_reason is not None):

@@ -1,6 +1,5 @@
 """The winner: what a training left, copied to `winner/` with `selection.json` and a card that say what it is."""
 
-import json
 import logging
 import os
 import shutil
@@ -13,7 +12,7 @@ from filelock import FileLock
 from optuna.trial import FrozenTrial
 
 from inksweep.errors import InputError
-from inksweep.files import put_folder, read_json, recover, replacing
+from inksweep.files import json_text, put_folder, read_json, recover, replacing
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import selection as selections
 from inksweep.runs.selection import Selection
@@ -151,7 +150,7 @@ def _write_selection(winner: WinnerDir, selection: Selection, plain_card: str) -
 
 
 def _as_text(selection: Selection) -> str:
-    return json.dumps(selection.content(), indent=2) + "\n"
+    return json_text(selection.content())
 
 
 def saved_selection(sweep: SweepDir) -> Selection | None:

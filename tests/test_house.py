@@ -13,7 +13,7 @@ FLOORS = [
     {"extras"},
     {"cores", "errors", "significance", "trial"},
     {"files", "paths"},
-    {"figures", "runs"},
+    {"command", "figures", "runs"},
     {"compare", "diff", "digits", "sweep"},
     {"dashboard", "init", "report"},
     {"cli"},

@@ -401,10 +401,19 @@ def test_an_interrupted_run_says_so_and_how_to_go_on(app: App) -> None:
     ended = killed(app, "SIGINT", 1)
     (run,) = app.runs()
     assert ended.returncode == 130
-    assert f"python train.py trainer.resume={run.root.relative_to(app.folder)}" in ended.stdout
+    assert f"python {app.entry} trainer.resume={run.root.relative_to(app.folder)}\n" in ended.stdout
     assert (result(run)["status"], result(run)["reason"]) == ("stopped", "interrupted")
     assert run.checkpoint.is_file()
     assert app.plain(f"trainer.resume={run.root}").code == 0
+    assert result(run)["status"] == "completed"
+
+
+def test_the_command_that_goes_on_can_be_typed(app: App) -> None:
+    """The name of a folder may be no word to Hydra's grammar, nor to a shell."""
+    run = RunDir(app.folder / "it's model=cnn,seed=2 é")
+    ended = killed(app, "SIGINT", 1, "hydra.run.dir='it\\'s model=cnn,seed=2 é'")
+    line = ended.stdout.partition("go on with: ")[2].partition("\n")[0]
+    assert app.plain(*shlex.split(line)[2:]).code == 0
     assert result(run)["status"] == "completed"
 
 
@@ -582,7 +591,7 @@ def test_an_optimizer_without_a_fused_kernel_works(app: App) -> None:
     assert ended.code == 0, ended.err
     # The command that a result names is whole.
     command = shlex.split(result(app.runs()[0])["command"])
-    assert command[:4] == ["python", "train.py", "--config-dir", str(app.folder / "extra")]
+    assert command[:4] == ["python", str(app.entry), "--config-dir", str(app.folder / "extra")]
     assert app.plain(*command[2:]).code == 0
 
 

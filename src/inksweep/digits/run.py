@@ -11,10 +11,10 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import get_original_cwd
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from inksweep import command
 from inksweep.digits import checkpoint, console
 from inksweep.digits import tracker as trackers
 from inksweep.digits.config.parse import load_yaml, parse, plain, stored
@@ -71,7 +71,7 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Result:
             _fail(result, error)
             # A trial of a sweep is not to be resumed behind the sweep's back.
             if result.reason == "interrupted" and HydraConfig.get().mode is RunMode.RUN:
-                log.info("interrupted; go on with: python train.py trainer.resume=%s", shlex.quote(shown(out.root)))
+                log.info("interrupted; go on with: %s", _go_on(out))
             raise
         finally:
             results.write(out.result, result)
@@ -253,16 +253,23 @@ def _tracker(conf: Config, out: RunDir, result: Result) -> Tracker:
 def _begun(cfg: DictConfig) -> Result:
     """Return what is known of a run before its settings are checked."""
     hydra = HydraConfig.get()
-    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-    words = [*(word for folder in folders for word in ("--config-dir", folder)), *hydra.overrides.task]
     return Result(
         objectives=[Objective(name) for name in objective_names(OmegaConf.select(cfg, "objective"))],
         seed=OmegaConf.select(cfg, "seed"),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=shlex.join(["python", "train.py", *words]),
-        git=provenance.git_state(Path(get_original_cwd())),
+        command=command.again(hydra),
+        git=provenance.git_of(command.program().code, Path(__file__)),
         versions=provenance.versions(),
     )
+
+
+def _go_on(out: RunDir) -> str:
+    """Return the command that resumes the run in `out`, as it is typed where the run was started."""
+    hydra = HydraConfig.get()
+    home, folder = Path(hydra.runtime.cwd), out.root.resolve()
+    near = folder.relative_to(home) if folder.is_relative_to(home) else folder
+    words = [*command.prefix(command.program(), hydra), command.override("trainer.resume", near)]
+    return command.typed_in(home, shlex.join(words))
 
 
 def _fail(result: Result, error: BaseException) -> None:

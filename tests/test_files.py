@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -23,8 +24,22 @@ import pytest
 import torch
 
 import inksweep
+from inksweep import files
 from inksweep.errors import InputError
-from inksweep.files import as_json, held, is_held, json_text, recover, replacing, write_json
+from inksweep.files import (
+    as_json,
+    copy_folder,
+    flush,
+    has_locks,
+    held,
+    is_held,
+    json_text,
+    may_be_held,
+    new_folder,
+    recover,
+    replacing,
+    write_json,
+)
 
 
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -121,6 +136,87 @@ def test_whether_a_lock_is_held_is_seen_without_writing(tmp_path: Path) -> None:
         assert is_held(lock) is True
     assert is_held(lock) is False
     assert lock.read_text() == "kept"
+
+
+# What flock says where a file system has no locks; the last two are what it says of a held one, too.
+NO_LOCKS = [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EIO, errno.EACCES, errno.EAGAIN]
+
+
+@pytest.fixture
+def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(request.param, "no")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr(files, "_warned", set())
+
+
+@pytest.mark.usefixtures("no_locks")
+@pytest.mark.parametrize("no_locks", NO_LOCKS, indirect=True)
+def test_a_file_system_without_locks_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lock = tmp_path / "run" / ".lock"
+    with held(lock, "taken"), held(tmp_path / "other" / ".lock", None):
+        assert lock.is_file()
+        assert is_held(lock) in (None, True)
+        assert may_be_held(lock)
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{lock.parent}: its file system has no locks; one process at a time is safe")
+    assert [path.name for path in lock.parent.iterdir()] == [".lock"]
+
+
+def test_a_file_system_is_seen_to_have_locks_without_a_trace(tmp_path: Path) -> None:
+    assert has_locks(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    # What is wrong with a folder is said by whoever writes there.
+    assert has_locks(tmp_path / "missing")
+    assert not may_be_held(tmp_path / ".lock")
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_flush_is_not_asked_to(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(code, "no")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with replacing(tmp_path / "model.pt") as file:
+        file.write("whole")
+    assert (tmp_path / "model.pt").read_text() == "whole"
+    with (tmp_path / "journal").open("w") as file:
+        file.write("line")
+        flush(file)
+        assert (tmp_path / "journal").read_text() == "line"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_a_new_folder_is_for_those_whom_the_umask_says(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        folder = new_folder(tmp_path, ".winner-")
+    finally:
+        os.umask(before)
+    assert folder.name.startswith(".winner-")
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+def test_a_folder_is_copied_where_permissions_cannot_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, copy = tmp_path / "winner", tmp_path / "copy"
+    (source / "more" / "empty").mkdir(parents=True)
+    (source / "model.pt").write_text("weights")
+    (source / "more" / "link").symlink_to("../model.pt")
+    copy.mkdir()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.chmod", refuse)
+    copy_folder(source, copy)
+    assert sorted(path.relative_to(copy) for path in copy.rglob("*")) == sorted(
+        path.relative_to(source) for path in source.rglob("*")
+    )
+    assert (copy / "more" / "link").is_symlink()
+    assert (copy / "more" / "link").read_text() == "weights"
 
 
 @pytest.mark.parametrize("name", [".winner-ab12.old", ".card-ab12.old"])

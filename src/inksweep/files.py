@@ -1,10 +1,13 @@
 """Files and folders that other processes read meanwhile: written and swapped as a whole, locked, read."""
 
+import errno
 import json
+import logging
 import math
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -13,30 +16,81 @@ from typing import IO, Any
 
 from inksweep.errors import InputError
 
+log = logging.getLogger(__name__)
+
 # How the names of folders begin that `put_folder` swaps in, and how that of the old folder ends meanwhile.
 BUILDING = (".winner-", ".card-")
 ASIDE = ".old"
 
 
 @contextmanager
-def held(lock: Path, refusal: str) -> Iterator[None]:
+def held(lock: Path, refusal: str | None, patience_s: float = 0.1) -> Iterator[None]:
     """Hold the file `lock` during the block; the kernel lets go of it for a process that dies.
 
+    On a file system without locks the block runs all the same, and a warning says what is then not kept apart.
+
+    Args:
+        lock: made if it is not there, with its folder.
+        refusal: the message where another process holds it; None: it is waited for as long as it takes.
+        patience_s: how long to wait before that is said; `is_held` of another process holds it for an instant.
+
     Raises:
-        InputError: another process holds it; `refusal` is the message.
+        InputError: another process holds it.
     """
     from filelock import FileLock, Timeout
 
     lock.parent.mkdir(parents=True, exist_ok=True)
+    if not has_locks(lock.parent):
+        lock.touch()
+        _warn_of_no_locks(lock.parent)
+        yield
+        return
     kernel_lock = FileLock(lock)
     try:
-        kernel_lock.acquire(timeout=0.1)  # `is_held` of another process holds it for an instant
+        kernel_lock.acquire(timeout=-1 if refusal is None else patience_s)
     except Timeout:
-        raise InputError(refusal) from None
+        raise InputError(str(refusal)) from None
     try:
         yield
     finally:
         kernel_lock.release()
+
+
+def has_locks(folder: Path) -> bool:
+    """Whether the file system of `folder` has locks: NFS without its lock service and some others have none.
+
+    They say so in many ways (ENOLCK, EOPNOTSUPP, ENOSYS, EINVAL, EACCES), some of which also mean that a file is
+    locked. So it is tried on a file that is nobody else's.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  what fails below is something else
+    except OSError:  # what is wrong with the folder is said by what is written there
+        return True
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+# Folders are warned of once a process, by the file system that they are on.
+_warned: set[int] = set()
+
+
+def _warn_of_no_locks(folder: Path) -> None:
+    device = folder.stat().st_dev
+    if device not in _warned:
+        _warned.add(device)
+        log.warning(
+            "%s: its file system has no locks; one process at a time is safe, and nothing stops a second one that "
+            "writes the same run, sweep or data set",
+            folder,
+        )
 
 
 def is_held(lock: Path) -> bool | None:
@@ -51,6 +105,11 @@ def is_held(lock: Path) -> bool | None:
         return None
 
 
+def may_be_held(lock: Path) -> bool:
+    """Whether a living process holds the file `lock`, which is there, or that cannot be told."""
+    return is_held(lock) is not False and lock.exists()
+
+
 def _is_locked(file: IO[bytes]) -> bool | None:
     try:
         import fcntl
@@ -62,6 +121,35 @@ def _is_locked(file: IO[bytes]) -> bool | None:
     except BlockingIOError:
         return True
     return False
+
+
+def new_folder(parent: Path, prefix: str) -> Path:
+    """Make a folder in `parent` whose name begins with `prefix` and is new; who may read it, the umask says."""
+    folder = parent / f"{prefix}{secrets.token_hex(4)}"
+    folder.mkdir()
+    return folder
+
+
+def copy_folder(source: Path, folder: Path) -> None:
+    """Copy what is in `source` into `folder`, which is there, with times and permissions where these can be set."""
+    for path in sorted(source.rglob("*")):
+        copy = folder / path.relative_to(source)
+        if path.is_dir() and not path.is_symlink():
+            copy.mkdir()
+            continue
+        shutil.copyfile(path, copy, follow_symlinks=False)
+        with suppress(PermissionError):  # a file system whose files all have the same owner and permissions
+            shutil.copystat(path, copy, follow_symlinks=False)
+
+
+def flush(file: IO[Any]) -> None:
+    """Return when what was written to `file` is on the disk; some file systems cannot say when, and need no wait."""
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
 
 
 def put_folder(new: Path, old: Path) -> None:
@@ -120,8 +208,7 @@ def replacing(path: Path, mode: str = "w", *, durable: bool = True) -> Iterator[
         with temporary.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8") as file:
             yield file
             if durable:
-                file.flush()
-                os.fsync(file.fileno())
+                flush(file)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

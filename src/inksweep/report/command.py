@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inksweep.errors import need_extra
-from inksweep.files import is_held
+from inksweep.files import may_be_held
 from inksweep.paths import SweepDir, shown
 
 # Beside a running sweep, drawing takes at most this part of the time.
@@ -120,4 +120,4 @@ def _mark(folder: Path, study: Any) -> tuple[Any, ...]:
         summary = None
     shared = settings(folder)["sweeper"].get("storage") is not None
     trials = tuple((trial.state, trial.last_step) for trial in study.get_trials(deepcopy=False))
-    return (shared or bool(is_held(sweep.lock)), summary, trials)
+    return (shared or may_be_held(sweep.lock), summary, trials)

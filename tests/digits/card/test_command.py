@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import errno
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from matplotlib.image import imread
 
 from inksweep import cli
@@ -466,19 +468,19 @@ def test_a_winner_that_changes_meanwhile_is_left_alone(
     assert not (folder / "card.json").exists()
     # Or while it is being copied.
     with monkeypatch.context() as patch:
-        gone = shutil.Error([("model.pt", "model.pt", "No such file or directory")])
-        patch.setattr(shutil, "copytree", lambda *_, **__: (_ for _ in ()).throw(gone))
+        gone = FileNotFoundError(errno.ENOENT, "No such file or directory", "model.pt")
+        patch.setattr(shutil, "copyfile", lambda *_, **__: (_ for _ in ()).throw(gone))
         assert "the winner was changed meanwhile" in refusal(capsys, folder)
     # And one that is being saved is waited for, but not for ever.
     monkeypatch.setattr(command, "PATIENCE_S", 0.1)
     monkeypatch.setattr(command.pictures, "draw", lambda *_: None)
-    with command.FileLock(NIGHT / ".winner.lock"):
+    with FileLock(NIGHT / ".winner.lock"):
         assert "another process is saving the winner" in refusal(capsys, folder)
 
 
 def test_two_at_once_do_not_mix(winner: Winner, capsys: pytest.CaptureFixture[str]) -> None:
     folder = winner()
-    with command.FileLock(NIGHT / ".card.lock"):
+    with FileLock(NIGHT / ".card.lock"):
         assert "another process writes its card or exports it" in refusal(capsys, folder)
 
 

@@ -2,14 +2,12 @@
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from inksweep.digits import checkpoint, classifier, export
 from inksweep.digits.card import ensemble, facts, measure, pictures, text
@@ -23,7 +21,7 @@ from inksweep.digits.export.formats import FORMATS
 from inksweep.digits.models import Ensemble, parameter_count
 from inksweep.digits.training import device
 from inksweep.errors import InputError, last_line
-from inksweep.files import put_folder, recover, replacing, write_json
+from inksweep.files import copy_folder, held, new_folder, put_folder, recover, replacing, write_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import predictions
 from inksweep.runs import result as results
@@ -53,10 +51,9 @@ def run(folder: Path, overrides: list[str]) -> None:
         _put_back(out.root)
         for leftover in out.root.parent.glob(f"{PREFIX}*"):
             shutil.rmtree(leftover)
-        building = WinnerDir(Path(tempfile.mkdtemp(dir=out.root.parent, prefix=PREFIX)))
+        building = WinnerDir(new_folder(out.root.parent, PREFIX))
         try:
             card = _build(source, building)
-            building.root.chmod(source.folder.stat().st_mode)  # mkdtemp's is private
             _put(source, building)
         finally:
             shutil.rmtree(building.root, ignore_errors=True)
@@ -80,8 +77,8 @@ def _build(source: Source, building: WinnerDir) -> dict[str, Any]:
     """Make the whole folder beside the one that is there; return the facts of the card."""
     if source.is_winner:
         try:
-            shutil.copytree(source.folder, building.root, symlinks=True, dirs_exist_ok=True)
-        except shutil.Error as error:  # the sweep removed some of its files meanwhile
+            copy_folder(source.folder, building.root)
+        except FileNotFoundError as error:  # the sweep removed some of its files meanwhile
             raise _changed(source) from error
     content = _content(source)
     checkpoint.save(building.model, content)
@@ -189,15 +186,9 @@ def _put(source: Source, building: WinnerDir) -> None:
 @contextmanager
 def _no_winner_saved(folder: Path) -> Iterator[None]:
     """Keep the sweep from saving another winner in `folder` during the block."""
-    lock = FileLock(SweepDir(folder.parent).winner_lock)
-    try:
-        lock.acquire(timeout=PATIENCE_S)
-    except Timeout:
-        raise InputError(f"{shown(folder)}: another process is saving the winner; give the command again") from None
-    try:
+    refusal = f"{shown(folder)}: another process is saving the winner; give the command again"
+    with held(SweepDir(folder.parent).winner_lock, refusal, PATIENCE_S):
         yield
-    finally:
-        lock.release()
 
 
 def _changed(source: Source) -> InputError:

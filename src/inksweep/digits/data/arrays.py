@@ -9,12 +9,11 @@ neither a second process nor a kill half-way leaves something behind that looks 
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch.nn import functional
 
@@ -32,6 +31,7 @@ from inksweep.digits.data.prepared import (
     prepared_facts,
 )
 from inksweep.errors import InputError
+from inksweep.files import held, is_held
 
 log = logging.getLogger(__name__)
 
@@ -62,20 +62,16 @@ def prepare(conf: DataConfig) -> PreparedDir:
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
     """Hold the lock of a data root; the kernel frees it if this process dies."""
-    lock = FileLock(root / ".lock")
-    try:
-        root.mkdir(parents=True, exist_ok=True)
+    lock = root / ".lock"
+    with ExitStack() as stack:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log.info("another process is preparing data in %s: waiting for it", root)
-            lock.acquire()
-    except OSError as error:
-        raise sources.unwritable(root, error) from error
-    try:
+            root.mkdir(parents=True, exist_ok=True)
+            if is_held(lock):
+                log.info("another process is preparing data in %s: waiting for it", root)
+            stack.enter_context(held(lock, None))
+        except OSError as error:
+            raise sources.unwritable(root, error) from error
         yield
-    finally:
-        lock.release()
 
 
 def _build(prepared: PreparedDir, conf: DataConfig) -> None:

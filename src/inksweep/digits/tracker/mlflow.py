@@ -14,6 +14,7 @@ from typing import Any
 
 from inksweep.digits.tracker.tracked import Row, TrackedRun, as_typed, final, first_line, metrics, remember, remembered
 from inksweep.errors import InputError, without_password
+from inksweep.files import held
 from inksweep.runs.result import Result, Status
 
 log = logging.getLogger(__name__)
@@ -174,11 +175,9 @@ def alone(uri: str) -> Iterator[None]:
     """
     kind, _, path = uri.partition(":///")
     if kind == "sqlite":
-        from filelock import FileLock
-
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{file}.lock"):
+        with held(file.with_name(f"{file.name}.lock"), None):
             if not file.exists():
                 _make_tables(file)
             with closing(sqlite3.connect(file, timeout=60)) as connection:

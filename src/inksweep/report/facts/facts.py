@@ -190,7 +190,9 @@ def _status(sweep: SweepDir, shared: bool, summary: dict[str, Any], trials: Iter
     if summary.get("stop_reason") is not None and not (shared and at_work):
         return ENDED
     if not shared:
-        return RUNNING if is_held(sweep.lock) else KILLED
+        # Where the file system has no locks it cannot be told: the trials are believed.
+        held = is_held(sweep.lock)
+        return RUNNING if held or (held is None and at_work and sweep.lock.exists()) else KILLED
     # Other machines may be at work, and cannot be asked: they are believed.
     owners = sweep.owner_lock("x").parent
     alive = owners.is_dir() and any(is_held(lock) for lock in owners.iterdir())

@@ -3,12 +3,13 @@
 import json
 import logging
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from filelock import FileLock
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 # Private: what a lock must be, and which entries a journal has. Without the first a lock could not be handed to Optuna;
 # without the second every entry, also each parameter and report, would wait for the disk.
@@ -16,6 +17,7 @@ from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.storages.journal._storage import JournalOperation
 
 from inksweep.errors import InputError
+from inksweep.files import flush, has_locks
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +26,24 @@ PASSING = (JournalOperation.SET_TRIAL_PARAM, JournalOperation.SET_TRIAL_INTERMED
 
 
 class KernelLock(BaseJournalFileLock):
-    """A lock on `<journal>.lock`. Optuna's own outlives a killed holder and then stalls everyone for 30 s."""
+    """A lock on `<journal>.lock`, or one of Optuna's where the file system has none.
+
+    Optuna's outlives a killed holder and then stalls everyone for 30 s.
+    """
 
     def __init__(self, journal: Path):
-        self._lock = FileLock(f"{journal}.lock")
+        self._journal = journal
+
+    @cached_property
+    def _lock(self) -> FileLock | JournalFileOpenLock:
+        if has_locks(self._journal.parent):
+            return FileLock(f"{self._journal}.lock")
+        return JournalFileOpenLock(f"{self._journal}.open")
 
     def acquire(self) -> bool:
         """Wait for the lock."""
+        if isinstance(self._lock, JournalFileOpenLock):
+            return self._lock.acquire()
         self._lock.acquire(poll_interval=0.001)  # its holder needs a few milliseconds
         return True
 
@@ -59,7 +72,7 @@ class JournalFile(JournalFileBackend):
                 file.write(lines)
                 file.flush()
                 if not all(entry["op_code"] in PASSING for entry in logs):
-                    os.fsync(file.fileno())
+                    flush(file)
         finally:
             self._kernel_lock.release()
 

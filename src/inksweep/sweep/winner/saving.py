@@ -1,18 +1,15 @@
 """The winner: what a training left, copied to `winner/` with `selection.json` and a card that say what it is."""
 
 import logging
-import os
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from optuna.trial import FrozenTrial
 
 from inksweep.errors import InputError
-from inksweep.files import json_text, put_folder, read_json, recover, replacing
+from inksweep.files import flush, held, json_text, new_folder, put_folder, read_json, recover, replacing
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import selection as selections
 from inksweep.runs.selection import Selection
@@ -46,7 +43,7 @@ def save(sweep: SweepDir, choice: Choice, selection: Selection, program: str) ->
     Returns:
         Where it is; None if the training ran on another machine and its folder is there, or is gone.
     """
-    with FileLock(sweep.winner_lock):  # another process of this sweep may be at the same
+    with held(sweep.winner_lock, None):  # another process of this sweep may be at the same
         return _save(sweep, choice, selection, program)
 
 
@@ -77,7 +74,7 @@ def _save(sweep: SweepDir, choice: Choice, selection: Selection, program: str) -
 
 def _put(sweep: SweepDir, run: RunDir, selection: Selection, plain_card: str) -> None:
     """Put the files of a training in the place of the winner."""
-    building = WinnerDir(Path(tempfile.mkdtemp(dir=sweep.root, prefix=".winner-")))
+    building = WinnerDir(new_folder(sweep.root, ".winner-"))
     copies = {
         run.model: building.model,
         run.predictions: building.predictions,
@@ -93,14 +90,13 @@ def _put(sweep: SweepDir, run: RunDir, selection: Selection, plain_card: str) ->
     building.card.write_text(plain_card, encoding="utf-8")
     for written in (building.selection, building.card):
         _flush(written)
-    building.root.chmod(sweep.root.stat().st_mode)  # mkdtemp's is private
     put_folder(building.root, sweep.winner.root)
 
 
 def restore(sweep: SweepDir) -> None:
     """Put the winner back that a process which was killed had just moved aside."""
     if sweep.root.exists():
-        with FileLock(sweep.winner_lock):
+        with held(sweep.winner_lock, None):
             recover(sweep.winner.root)
 
 
@@ -180,4 +176,4 @@ def host(trial: FrozenTrial) -> str:
 
 def _flush(path: Path) -> None:
     with path.open("r+b") as file:  # Windows flushes only what may be written
-        os.fsync(file.fileno())
+        flush(file)

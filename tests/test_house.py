@@ -46,7 +46,7 @@ SWEEP = {
     "dry_run": {"job", "progress", "samplers", "slots", "space", "start", "study", "winner"},
     "session": {"afterwards", "context", "dry_run", "engine", "progress", "pruners", "samplers", "slots", "space",
                 "start", "stopping", "study", "supervise", "winner"},
-    "plugin": {"job", "session", "settings", "slots", "start"},
+    "plugin": {"job", "session", "settings", "slots", "space", "start"},
 }  # fmt: skip
 DIGITS = {
     "augment": set(),

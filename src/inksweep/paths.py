@@ -50,6 +50,11 @@ class RunDir:
         return self.root / "predictions.npz"
 
     @property
+    def output(self) -> Path:
+        """What a trial printed, in a slot of its own."""
+        return self.root / "output.log"
+
+    @property
     def figures(self) -> Path:
         """Pictures of this run, when asked for."""
         return self.root / "figures"
@@ -203,8 +208,16 @@ class SweepDir:
         return SweepDir(self.root / "finalists")
 
     def trial(self, number: int) -> RunDir:
-        """The run directory of trial `number`."""
-        return RunDir(self.root / str(number))
+        """The run directory of trial `number`: called by its number, or by what `hydra.sweep.subdir` makes of it."""
+        try:
+            name = self.signpost(number).read_text(encoding="utf-8")
+        except OSError:
+            name = ""
+        return RunDir(self.root / (name or str(number)))
+
+    def signpost(self, number: int) -> Path:
+        """Holds the name of the folder of trial `number`, relative to the sweep directory, if that is another."""
+        return self.root / ".trials" / str(number)
 
 
 def home() -> Path:

@@ -13,6 +13,8 @@ import yaml
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
 
 from inksweep.errors import InputError
+from inksweep.paths import SweepDir
+from inksweep.runs.find import find
 from inksweep.sweep.settings import InksweepSweeperConf, TargetConf
 
 APP = """
@@ -172,7 +174,8 @@ def test_a_diverged_training_is_pruned_and_no_failure(app):
         # Found while the first configs are composed: nothing has been written.
         ("missing.key=1", "error: missing", None),
         ("hydra.sweeper.when={x: {a: {y: 1}}}", "error: hydra.sweeper.when.x.a: x is never a", None),
-        ("hydra.sweep.subdir=mine", "error: hydra.sweep.subdir=mine: ", None),
+        ("hydra.sweep.subdir=../mine", "error: hydra.sweep.subdir=../mine_0: must be a folder in", None),
+        (f"hydra.sweep.subdir={'long' * 70}", "error: hydra.sweep.subdir=longlong", None),
         (
             "hydra.sweeper.n_jobs=2 hydra/launcher=basic",
             "error: hydra.sweeper.n_jobs=2: must be 1 with hydra/launcher=",
@@ -244,6 +247,35 @@ def test_points_are_tried_first_and_those_of_another_sweep_too(app):
     words = ["hydra.sweep.dir=day", "hydra.sweeper.warm_start=night", "hydra.sweeper.warm_start_best=1"]
     assert run(app, *words).returncode == 0
     assert ran(app)[3] == ("0", "3.0")
+
+
+@pytest.mark.parametrize(
+    ("subdir", "folders"),
+    [
+        ("trial_${hydra.job.num}", {"trial_0", "trial_1"}),
+        ("by/${hydra.job.override_dirname}", {"by/kind=other,x=1.0_0", "by/kind=other,x=3.0_1"}),
+        ("same", {"same_0", "same_1"}),
+    ],
+)
+def test_the_folders_of_trials_may_have_other_names(app, subdir, folders):
+    # The number is added where it is missing; whoever looks for a trial finds it.
+    launcher, has_stage = "basic" if subdir == "same" else "slots", subdir.startswith("trial")
+    words = ["kind=other", f"hydra.sweep.subdir={subdir}", f"hydra/launcher={launcher}", "hydra.sweeper.n_trials=2"]
+    words += ["+seed=1", "hydra.sweeper.winner.seeds=1"] if has_stage else []
+    done = run(app, *words, "hydra.sweeper.enqueue=[{x: 1.0},{x: 3.0}]")
+    assert done.returncode == 0, done.stderr
+    sweep = SweepDir(app / "night")
+    assert {sweep.trial(number).root for number in (0, 1)} == {app / "night" / folder for folder in folders}
+    assert set(find([app / "night"])) == {app / "night" / folder for folder in folders}
+    assert not (app / "night/0").exists()
+    assert all(sweep.trial(number).output.is_file() == (launcher == "slots") for number in (0, 1))
+    # The winner is that trial, or that of the final stage, whose folders are called the same way.
+    chosen = json.loads((app / "night/winner/selection.json").read_text())["model"]["path"]
+    assert app / "night" / chosen == (app / "night/finalists/trial_0" if has_stage else sweep.trial(1).root)
+    # A rerun goes on behind them.
+    assert run(app, *words, "hydra.sweeper.n_trials=3").returncode == 0
+    assert len(ran(app)) == 3 + has_stage
+    assert sweep.trial(2).result.is_file()
 
 
 def test_a_dry_run_shows_space_points_and_time_and_writes_nothing(app):

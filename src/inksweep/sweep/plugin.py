@@ -3,8 +3,11 @@
 Every start of every Hydra app in this environment imports this module: no torch, no Optuna here.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
 from typing import Any
 
 from hydra.errors import CompactHydraException
@@ -12,10 +15,13 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from inksweep.errors import InputError, need
 from inksweep.sweep.settings import settings
+
+# Bytes of a name on most file systems; with some to spare, as the number in it is that of the first trial.
+LONGEST = 250
 
 
 class InksweepSweeper(Sweeper):
@@ -34,9 +40,7 @@ class InksweepSweeper(Sweeper):
         from inksweep.sweep.slots.hydra_launchers import serial_slot
 
         serial = serial_slot(config)
-        subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[call-overload, index]
-        if subdir != "${hydra.job.num}":
-            raise InputError(f"hydra.sweep.subdir={subdir}: this sweeper names the folders of trials by their number")
+        _tell_folders_apart(config)
         conf = settings(config.hydra.sweeper)
         if serial is not None and OmegaConf.get_type(config.hydra.sweeper) is OptunaSweeperConf:
             conf.n_jobs = 1  # the stock sweeper's 2 means two trials a batch; this launcher runs one after the other
@@ -81,7 +85,37 @@ class InksweepSweeper(Sweeper):
         assert self.hydra_context is not None
         job = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         _ = job.hydra.run.dir
+        with open_dict(job):
+            job.hydra.job.id, job.hydra.job.num = "0", 0
+        _check_folder(str(job.hydra.sweep.subdir))
         return job
+
+
+def _tell_folders_apart(config: DictConfig) -> None:
+    """Add the trial's number to `hydra.sweep.subdir` where that does not name it: two trials would share a folder."""
+    from inksweep.sweep.space.grammar import written
+
+    subdir = str(config.hydra.sweep._get_node("subdir")._value() or "").rstrip("/")
+    if re.search(r"\bjob\.(num|id)\b", subdir):
+        return
+    numbered = "${hydra.job.num}" if subdir in ("", ".") else f"{subdir}_${{hydra.job.num}}"
+    for node in (config.hydra.sweep, config.hydra.overrides.hydra):
+        OmegaConf.set_readonly(node, False)
+    config.hydra.sweep.subdir = numbered
+    config.hydra.overrides.hydra.append(f"hydra.sweep.subdir={written(numbered)}")  # for the jobs
+
+
+def _check_folder(name: str) -> None:
+    """Refuse a `hydra.sweep.subdir` that makes no folder in the sweep directory."""
+    parts = PurePath(name).parts
+    inside = not PurePath(name).is_absolute() and ".." not in parts
+    need(inside, "hydra.sweep.subdir", name, "a folder in hydra.sweep.dir")
+    length = max((len(os.fsencode(part)) for part in parts), default=0)
+    if length > LONGEST:
+        raise InputError(
+            f"hydra.sweep.subdir={name}: is too long for the name of a folder ({length} bytes of {LONGEST}); "
+            "hydra.job.config.override_dirname.exclude_keys leaves parameters out"
+        )
 
 
 @contextmanager

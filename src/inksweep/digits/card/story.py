@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from inksweep.digits.card import wording
+from inksweep.runs.find import FINALS
 from inksweep.runs.selection import SEEDS, Candidate, Difference, Selection, Trials
 
 # With fewer trials, or looks at the test split, nothing was chosen, so that no luck is in the number.
@@ -75,7 +76,7 @@ def looks_at_test(card: dict[str, Any], selection: Selection | None) -> str:
             f"at most {wording.points(optimism['at_most'])} on average, at this accuracy; so much may the test "
             f"accuracy above be flattered. For orientation: at most {at}."
         )
-        if selection.model.path != str(selection.trial):
+        if selection.model.path.startswith(f"{FINALS}/"):
             cost += " The rule never saw this model, which was trained after it: less of that is left."
     return f"{title}\n\n{asked} {looked} {cost}"
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from omegaconf import DictConfig
 
 from inksweep import trial
 from inksweep.errors import Diverged
-from inksweep.paths import RunDir
+from inksweep.files import replacing
+from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import result
 from inksweep.sweep.job.job import EndNow
 
@@ -40,6 +42,7 @@ class TrialTask:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which tells its trials
         hydra = HydraConfig.get()
         run, watcher, started = RunDir(Path(hydra.runtime.output_dir)), StudyWatcher(hydra), time.monotonic()
+        _show_the_way(run, SweepDir(Path(hydra.runtime.cwd) / str(hydra.sweep.dir)), int(hydra.job.num))
         value: Any = None
         error: BaseException | None = None
         try:
@@ -65,3 +68,18 @@ class TrialTask:
             result.leave(run, status, reason, time.monotonic() - started, value)
             watcher.finish(result.read_or_empty(run.result).metrics)
         return value
+
+
+def _show_the_way(run: RunDir, sweep: SweepDir, number: int) -> None:
+    """Leave word in the sweep directory of a run directory that is not called by its trial's number."""
+    by_number = RunDir(sweep.root / str(number))
+    if os.path.abspath(run.root) == os.path.abspath(by_number.root):  # noqa: PTH100 - resolve() would follow links
+        return
+    sweep.signpost(number).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(sweep.signpost(number), durable=False) as file:
+        file.write(Path(os.path.relpath(run.root, sweep.root)).as_posix())
+    # The slot has begun to write where the folder of a trial is otherwise.
+    if by_number.output.is_file() and run.root.is_dir():
+        by_number.output.replace(run.output)
+        with suppress(OSError):  # the app itself has put something there
+            by_number.root.rmdir()

@@ -179,9 +179,9 @@ def of_search(study: Study, conf: WinnerConf, sweep: SweepDir) -> Choice | None:
 
 
 def _searched(trial: FrozenTrial, sweep: SweepDir) -> Ran:
-    path = str(trial.user_attrs.get(COPIES, trial.number))
-    seed = result.read_or_empty(RunDir(sweep.root / path).result).seed
-    return Ran(path, seed, list(trial.values), measured(trial), trial)
+    run = sweep.trial(trial.user_attrs.get(COPIES, trial.number))
+    seed = result.read_or_empty(run.result).seed
+    return Ran(run.root.relative_to(sweep.root).as_posix(), seed, list(trial.values), measured(trial), trial)
 
 
 def best_runs(runs: Sequence[Ran], study: Study) -> list[Ran]:

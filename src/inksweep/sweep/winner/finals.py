@@ -150,7 +150,10 @@ class Finals:
         runs, size = best_runs(completed, self.search), self.conf.ensemble
         if full := self.on_all(chosen):
             # The model was trained on the validation pictures, so another run calibrates it.
-            others = [run.path for run in runs[: len(full)]] or [str(chosen.user_attrs.get(COPIES, chosen.number))]
+            others = [run.path for run in runs[: len(full)]]
+            if not others:
+                searched = self.sweep.trial(chosen.user_attrs.get(COPIES, chosen.number)).root
+                others = [searched.relative_to(self.sweep.root).as_posix()]
             return Choice(
                 chosen,
                 full[0],

@@ -29,23 +29,24 @@ SWEEP = {
     "samplers": {"space"},
     "settings": {"pruners", "samplers"},
     "stopping": {"settings", "study"},
+    "faults": {"study"},
     # The trial's process: it knows the study, and nothing of who started it.
-    "job": {"pruners", "settings", "study"},
+    "job": {"faults", "pruners", "settings", "study"},
     # The sweep's process: slots hand out jobs; the engine asks and tells, and knows slots by their protocol only.
     "slots": {"job", "space", "study"},
-    "outcomes": {"job", "stopping", "study"},
+    "outcomes": {"faults", "job", "stopping", "study"},
     # What one start is given, and a study that it has opened: instead of ten arguments each.
     "start": {"settings"},
     "context": {"stopping", "study"},
-    "engine": {"context", "job", "outcomes", "slots/slots", "stopping", "study"},
+    "engine": {"context", "faults", "job", "outcomes", "slots/slots", "stopping", "study"},
     "progress": {"context", "engine", "stopping", "study"},
     "supervise": {"engine", "job", "progress", "stopping"},
     "winner": {"context", "engine", "progress", "settings", "slots", "space", "start", "stopping", "study",
                "supervise"},
     "afterwards": {"study", "winner"},
     "dry_run": {"job", "progress", "samplers", "slots", "space", "start", "study", "winner"},
-    "session": {"afterwards", "context", "dry_run", "engine", "progress", "pruners", "samplers", "slots", "space",
-                "start", "stopping", "study", "supervise", "winner"},
+    "session": {"afterwards", "context", "dry_run", "engine", "faults", "progress", "pruners", "samplers", "slots",
+                "space", "start", "stopping", "study", "supervise", "winner"},
     "plugin": {"job", "session", "settings", "slots", "space", "start"},
 }  # fmt: skip
 DIGITS = {

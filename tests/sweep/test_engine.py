@@ -1,5 +1,6 @@
 """The loop, with a fake at its one seam: slots that answer from a script."""
 
+import errno
 import json
 import math
 from collections import deque
@@ -13,6 +14,7 @@ from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep.context import Context
 from inksweep.sweep.engine import Engine
+from inksweep.sweep.faults import Fault, MachineFault
 from inksweep.sweep.job.job import Done, TooLong, WorkerDied
 from inksweep.sweep.outcomes import outcome
 from inksweep.sweep.progress.summary import Report
@@ -388,6 +390,68 @@ def test_a_trial_fails_once_its_repetitions_have_died_too(sweep, retry, jobs):
     with pytest.raises(WorkerDied):
         engine(sweep, slots, n_trials=5, failures=1, retry=retry).run()
     assert len(slots.jobs) == jobs
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+
+
+def test_a_trial_that_the_machine_failed_is_repeated_and_no_failure(sweep):
+    slots = FakeSlots([0.1, FULL, 0.2, 0.3])
+    loop = engine(sweep, slots, retry=0)
+    assert loop.run() == "n_trials"
+    assert slots.jobs[1].overrides == slots.jobs[2].overrides
+    assert states(loop) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    line = Report(loop.context).line(loop.study.trials[1], 0.1)
+    assert line.startswith("trial 1: lost, to be repeated (/tmp/x: No space left on device; make room)")
+    assert loop.ledger.states["lost"] == 1
+
+
+@pytest.mark.parametrize(("slots", "faults"), [(1, 2), (2, 3)])
+def test_a_machine_that_stays_broken_ends_the_sweep_and_costs_no_trial(sweep, slots, faults):
+    # One fault more than there are slots, in a row.
+    first = FakeSlots([FULL] * 9, slots=slots)
+    loop = engine(sweep, first, n_trials=9, retry=9)
+    line = "^/tmp/x: No space left on device; make room; the same command goes on$"
+    with pytest.raises(MachineFault, match=line):
+        loop.run()
+    assert loop.stop_reason is Reason.MACHINE
+    ended = [trial for trial in loop.study.trials if trial.state.is_finished()]
+    assert len(ended) >= faults
+    assert loop.ledger.finished == 0
+    loop.abandon(Reason.MACHINE)
+    second = FakeSlots([0.1 * i for i in range(9)], slots=slots)
+    again = engine(sweep, second, n_trials=9)
+    repair(again.study, [])
+    assert again.run() == "n_trials"
+    assert first.jobs[0].overrides in [job.overrides for job in second.jobs]
+    assert states(again).count("COMPLETE") == 9
+
+
+@pytest.mark.parametrize("error", [FULL, WorkerDied("its process ended with exit code 1")])
+def test_a_sweep_directory_that_cannot_be_written_ends_the_sweep_at_once(sweep, monkeypatch, error):
+    monkeypatch.setattr("inksweep.sweep.engine.of_folder", lambda folder: Fault(f"{folder}: full", "make room"))
+    loop = engine(sweep, FakeSlots([0.1, error, 0.2]), n_trials=9)
+    with pytest.raises(MachineFault, match="make room; the same command goes on"):
+        loop.run()
+    assert states(loop) == ["COMPLETE", "FAIL"]
+    assert loop.study.trials[1].user_attrs[LOST] is True
+
+
+def test_what_only_one_trial_meets_twice_is_its_failure(sweep):
+    # It alone needs more room than there is.
+    loop = engine(sweep, FakeSlots([FULL, 0.1, FULL, 0.2], slots=2), n_trials=3, failures=1)
+    assert loop.run() == "n_trials"
+    assert (loop.ledger.states["fail"], loop.ledger.states["complete"], loop.ledger.states["lost"]) == (1, 2, 1)
+
+
+def test_a_kill_for_lack_of_memory_says_what_to_do(sweep, monkeypatch):
+    kills = iter([0, 2])
+    monkeypatch.setattr("inksweep.sweep.faults._kills", lambda: next(kills))
+    loop = engine(sweep, FakeSlots([WorkerDied("its process was ended by SIGKILL"), 0.5]), n_trials=1)
+    loop.run()
+    reason = loop.study.trials[0].user_attrs[REASON]
+    assert reason.startswith("worker died: its process was ended by SIGKILL, most likely")
+    assert "fewer hydra.sweeper.n_jobs" in reason
 
 
 def test_a_trial_that_takes_too_long_is_ended(sweep):

@@ -29,6 +29,7 @@ def standing(sweep, *values, rules=RULES, failures=0, seconds=0.0):
         ("n_trials", Fate.RUNS_ON, True),
         ("patience_trials", Fate.PRUNED, True),
         ("interrupted", Fate.REPEATED, False),
+        ("machine", Fate.REPEATED, False),
         ("error", Fate.REPEATED, False),
     ],
 )

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -16,11 +16,24 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from inksweep.errors import InputError
 from inksweep.runs import result
 from inksweep.sweep.context import Context
+from inksweep.sweep.faults import Fault, MachineFault, OutOfMemoryKills, of_a_kill, of_folder
 from inksweep.sweep.job.job import Done, Job, TooLong, WorkerDied
 from inksweep.sweep.outcomes import Outcome, outcome
 from inksweep.sweep.slots.slots import Slots
 from inksweep.sweep.stopping import Fate, Reason, Standing, rule_that_holds
-from inksweep.sweep.study.notes import ATTEMPT, COPIES, LOST, METRICS, OWNER, REASON, RETRIED, STOP, STOPPED, SURPLUS
+from inksweep.sweep.study.notes import (
+    ATTEMPT,
+    COPIES,
+    FAULTED,
+    LOST,
+    METRICS,
+    OWNER,
+    REASON,
+    RETRIED,
+    STOP,
+    STOPPED,
+    SURPLUS,
+)
 from inksweep.sweep.study.repair import end, repair, repeat
 from inksweep.sweep.study.trials import queued_point
 
@@ -72,6 +85,10 @@ class Engine:
         self._started = time.monotonic()
         self._failures: list[Exception] = []
         self._told = 0
+        # What of the machine's ends this start; how many trials in a row met such a fault; kills for lack of memory.
+        self.fault: Fault | None = None
+        self._faults_in_a_row = 0
+        self._kills = OutOfMemoryKills()
 
     def run(self) -> Reason:
         """Ask, run and tell until a stop rule holds and nothing of ours runs any more.
@@ -98,6 +115,8 @@ class Engine:
             self._look_around()
         if self.stop_reason is Reason.FAILURES:
             raise self._failures[-1]
+        if self.stop_reason is Reason.MACHINE:
+            raise MachineFault(f"{self.fault}; the same command goes on")
         return self.stop_reason
 
     def stop(self, reason: Reason) -> None:
@@ -184,8 +203,10 @@ class Engine:
         if before.state.is_finished():
             return  # another process took this one for dead, and has queued the trial again
         told = outcome(done, before.user_attrs.get(STOPPED), len(self.study.directions))
-        retry = isinstance(told.error, WorkerDied) and before.user_attrs.get(ATTEMPT, 0) < self.rules.retry
-        notes = {REASON: told.reason, LOST: told.lost or None, RETRIED: retry or None}
+        told = self._seen_from_here(told)
+        again = self._is_repeated_now(told, before)
+        is_lost = told.lost or (told.fault is not None and self.fault is not None)
+        notes = {REASON: told.reason, LOST: is_lost or None, RETRIED: again or None}
         try:
             for name, value in notes.items():
                 if value is not None:
@@ -195,18 +216,41 @@ class Engine:
             if self._frozen(running.trial).state.is_finished():
                 return  # the same, since we looked
             raise
-        if retry:
-            repeat(self.study, before, before.user_attrs.get(ATTEMPT, 0) + 1)
+        if again:
+            deaths = before.user_attrs.get(ATTEMPT, 0) + (told.fault is None)
+            repeat(self.study, before, deaths, faulted=told.fault is not None)
         if isinstance(told.error, WorkerDied | TooLong):
             result.leave(self.context.sweep.trial(done.number), result.Status.FAILED, told.reason, done.seconds)
         self.on_tell(self._frozen(running.trial), done.seconds)
-        if retry:
+        if again or is_lost:
             return  # nothing has failed yet: what the repetition comes to decides
         if isinstance(told.error, InputError) and self._told == 0:
             raise told.error
         self._told += 1
         if told.error is not None:
             self._failures.append(told.error)
+
+    def _seen_from_here(self, told: Outcome) -> Outcome:
+        """Add to what a dead process was told of what is known only outside of it: memory and disk."""
+        if not told.died or told.fault is not None:
+            return told
+        if (fault := of_folder(self.context.sweep.root)) is not None:
+            return replace(told, fault=fault, reason=str(fault))
+        return replace(told, reason=of_a_kill(told.reason or "", self._kills.look()))
+
+    def _is_repeated_now(self, told: Outcome, before: FrozenTrial) -> bool:
+        """Whether a trial that ended is queued again at once.
+
+        A fault of the machine ends the sweep if it stays: nothing can be written, or trial after trial meets one. If it
+        was only this trial's, it is repeated once.
+        """
+        self._faults_in_a_row = 0 if told.fault is None else self._faults_in_a_row + 1
+        if told.fault is None:
+            return told.died and before.user_attrs.get(ATTEMPT, 0) < self.rules.retry
+        if self._faults_in_a_row > self.slots.size or of_folder(self.context.sweep.root) is not None:
+            self.fault = told.fault
+            self.stop(Reason.MACHINE)
+        return self.fault is None and FAULTED not in before.user_attrs
 
     def _tell_study(self, trial: Trial, told: Outcome) -> None:
         try:

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from optuna.trial import TrialState
 
 from inksweep.errors import InputError
+from inksweep.sweep.faults import Fault, fault_of, has_died
 from inksweep.sweep.job.job import Done, TooLong, WorkerDied
 from inksweep.sweep.stopping import Fate, Reason
 from inksweep.sweep.study.notes import ENDED_WITH_SWEEP
+
+# What PyTorch, JAX and the kernel say, in an error of no kind of its own.
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "RESOURCE_EXHAUSTED: Out of memory",
+    "Cannot allocate memory",
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,10 @@ class Outcome:
     error: Exception | None = None
     # It does not count, and is repeated by the next start.
     lost: bool = False
+    # What of the machine's it failed by, and no fault of its own.
+    fault: Fault | None = None
+    # Its process ended before it did, or one that it had started.
+    died: bool = False
 
 
 def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Outcome:
@@ -33,7 +46,14 @@ def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Ou
         n_objectives: how many numbers a task returns.
     """
     if done.error is not None:
-        return Outcome(TrialState.FAIL, reason=_failure(done.error), error=done.error)
+        fault = fault_of(done.error)
+        return Outcome(
+            TrialState.FAIL,
+            reason=_failure(done.error) if fault is None else str(fault),
+            error=done.error,
+            fault=fault,
+            died=isinstance(done.error, WorkerDied) or has_died(done.error),
+        )
     if stopped in ("pruned", "diverged"):
         return Outcome(TrialState.PRUNED, reason=stopped)
     if stopped == "trial_timeout":
@@ -65,7 +85,5 @@ def _failure(error: Exception) -> str:
         return f"worker died: {error}"
     # Recognized by name, as the engine imports none of the libraries that raise it.
     names = {kind.__name__ for kind in type(error).__mro__}
-    is_full = isinstance(error, RuntimeError) and (
-        "can't allocate memory" in str(error) or "not enough memory" in str(error)
-    )
+    is_full = isinstance(error, RuntimeError | OSError) and any(words in str(error) for words in OUT_OF_MEMORY)
     return "oom" if is_full or names & {"MemoryError", "OutOfMemoryError"} else f"{type(error).__name__}: {error}"

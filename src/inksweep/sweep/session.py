@@ -21,6 +21,7 @@ from inksweep.paths import SweepDir
 from inksweep.sweep import afterwards, dry_run, pruners, samplers, stopping, supervise
 from inksweep.sweep.context import Context
 from inksweep.sweep.engine import Engine
+from inksweep.sweep.faults import in_one_line
 from inksweep.sweep.progress.summary import Report, write_settings
 from inksweep.sweep.slots import hydra_launchers
 from inksweep.sweep.space.declare import declare
@@ -65,7 +66,7 @@ def run(start: Start) -> None:
     """Begin a sweep or go on with it, until one of its stop rules holds; save the winner.
 
     Raises:
-        InputError: something the user gave cannot be used.
+        InputError: something the user gave cannot be used, or the machine does not give what the sweep needs.
         Exception: too many trials failed; that of the last one.
     """
     plan = _check(start)
@@ -73,7 +74,7 @@ def run(start: Start) -> None:
         dry_run.run(start, plan.space)
         return
     # What is called at the end comes after the lock is free for the next start.
-    with ExitStack() as at_end, _joined(plan.sweep, plan.address):
+    with in_one_line(), ExitStack() as at_end, _joined(plan.sweep, plan.address):
         context = _open(start, plan)
         with context.owner.alive():
             _go_on(context)

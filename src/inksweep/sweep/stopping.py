@@ -299,6 +299,21 @@ class Reason(StrEnum):
             raise_this=None,
         ),
     )
+    MACHINE = (
+        "machine",
+        Stop(
+            holds=None,
+            line=lambda rules: "the machine does not give what trials need; the same command goes on",
+            screen="the machine does not give what trials need: running ones end at their next report",
+            report=lambda account: (
+                f"It stopped because the machine did not give what trials need, with {account.done} trials done; its "
+                "log says what; the same command goes on."
+            ),
+            running=Fate.REPEATED,
+            has_final_stage=False,
+            raise_this=None,
+        ),
+    )
     ERROR = (
         "error",
         Stop(

@@ -35,6 +35,7 @@ class TrialTask:
         """Run the task."""
         from optuna import TrialPruned
 
+        from inksweep.sweep.faults import note_on
         from inksweep.sweep.job.watcher import StudyWatcher
 
         is_apart = os.getpid() != self._sweep_pid
@@ -60,6 +61,7 @@ class TrialTask:
             raise RuntimeError(f"the job called sys.exit({raised.code!r})") from raised
         except BaseException as raised:
             error = raised
+            note_on(raised)
             raise
         finally:
             status, reason = result.ending(watcher.reason)

@@ -2,7 +2,7 @@
 
 from optuna.trial import FrozenTrial, TrialState
 
-from inksweep.sweep.study.notes import REASON
+from inksweep.sweep.study.notes import LOST, REASON, RETRIED
 
 
 def parameters(trial: FrozenTrial) -> str:
@@ -25,5 +25,6 @@ def verdict(trial: FrozenTrial) -> str:
     if trial.state is TrialState.COMPLETE:
         return numbers(trial)
     reason = str(trial.user_attrs.get(REASON, "")).partition("\n")[0]
-    state = trial.state.name.lower()
+    is_lost = LOST in trial.user_attrs or RETRIED in trial.user_attrs
+    state = "lost, to be repeated" if is_lost else trial.state.name.lower()
     return state if reason in ("", state) else f"{state} ({reason})"

@@ -18,9 +18,11 @@ FINAL = "inksweep:final"
 # repeated with the same parameters under a new number. On its repetition: the number of the first one.
 LOST = "inksweep:lost"
 REPEATS = "inksweep:repeats"
-# On a trial whose worker died, once it is repeated: it does not count any more. On the repetition: which attempt.
+# On a trial whose worker died, or that failed by a fault of the machine, once it is repeated: it does not count any
+# more. On the repetition: how many workers have died of it; and whether the machine has failed it once.
 RETRIED = "inksweep:retried"
 ATTEMPT = "inksweep:attempt"
+FAULTED = "inksweep:faulted"
 # On a trial that came one too many, because another process was faster.
 SURPLUS = "inksweep:surplus"
 # On a trial that was not run because its point was known: the number of the trial that it repeats.

@@ -9,7 +9,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from inksweep.sweep.study.notes import ATTEMPT, LOST, REASON, REPEATS, RETRIED, SURPLUS
+from inksweep.sweep.study.notes import ATTEMPT, FAULTED, LOST, REASON, REPEATS, RETRIED, SURPLUS
 from inksweep.sweep.study.trials import queued_point
 
 # Another process needs so long, at most, from telling that a trial is lost to queueing its repetition.
@@ -34,12 +34,20 @@ def end(study: Study, trial: FrozenTrial, state: TrialState, notes: dict[str, An
         return False
 
 
-def repeat(study: Study, trial: FrozenTrial, attempt: int | None = None) -> None:
-    """Queue a trial again, with the same parameters."""
+def repeat(study: Study, trial: FrozenTrial, attempt: int | None = None, *, faulted: bool = False) -> None:
+    """Queue a trial again, with the same parameters.
+
+    Args:
+        study: whose.
+        trial: which has ended.
+        attempt: how many workers have died of it; None: as many as the trial says.
+        faulted: the machine has failed it.
+    """
     # A trial that died before it was suggested anything may itself have been a repetition.
     parameters = {**(queued_point(trial) or {}), **trial.params}
     attempts = trial.user_attrs.get(ATTEMPT) if attempt is None else attempt
-    notes = {REPEATS: trial.number} if attempts is None else {REPEATS: trial.number, ATTEMPT: attempts}
+    notes = {REPEATS: trial.number, ATTEMPT: attempts, FAULTED: faulted or None}
+    notes = {name: value for name, value in notes.items() if value is not None}
     study.enqueue_trial(parameters, user_attrs=notes)
 
 

@@ -3,9 +3,12 @@
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from filelock import FileLock
 from optuna.storages import JournalStorage
@@ -23,6 +26,11 @@ log = logging.getLogger(__name__)
 
 # Entries that need not be on disk at once: what follows and matters (who runs a trial, how it ended) waits for both.
 PASSING = (JournalOperation.SET_TRIAL_PARAM, JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE)
+
+
+# What may stand around an entry, or instead of one: blanks, line ends of Windows, a byte order mark. Not zeros: before
+# other entries they stand where some were lost.
+HARMLESS = b" \t\r\n\xef\xbb\xbf"
 
 
 class KernelLock(BaseJournalFileLock):
@@ -52,27 +60,79 @@ class KernelLock(BaseJournalFileLock):
         self._lock.release()
 
 
-class JournalFile(JournalFileBackend):
-    """Optuna's journal file, but a writer first cuts off what another left torn, and waits for the disk less often.
+class PlainFile(JournalFileBackend):
+    """Optuna's journal file, read so that what harms nobody is passed over.
+
+    That is a blank line, line ends of Windows, a byte order mark.
+    """
+
+    def __init__(self, path: Path, lock: BaseJournalFileLock | None = None):
+        super().__init__(str(path), lock_obj=lock)
+        self._path = path
+        # Entries read -> where in the file the next one is looked for.
+        self._ends = {0: 0}
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        """Yield the entries from this number on; what is being written meanwhile waits for the next call.
+
+        Raises:
+            ValueError: a line that is no entry, and is not the last one.
+        """
+        number = log_number_from if log_number_from in self._ends else 0
+        end = self._ends[number]
+        wrong: ValueError | None = None
+        with self._path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(end)
+            for line in file:
+                end += len(line)
+                if end > size or not line.endswith(b"\n"):
+                    return
+                if wrong is not None:
+                    raise wrong
+                if not (text := line.strip(HARMLESS)):
+                    continue
+                try:
+                    entry = json.loads(text)
+                except ValueError as error:
+                    wrong = error
+                    continue
+                number += 1
+                self._ends[number] = end
+                if number > log_number_from:
+                    yield entry
+
+
+class JournalFile(PlainFile):
+    """That file, to be written: a writer first mends what another left torn, and waits for the disk less often.
 
     A worker may be killed while it writes; the line after a torn one would be lost with it, and the journal unreadable.
     """
 
     def __init__(self, path: Path, lock: KernelLock):
-        super().__init__(str(path), lock_obj=lock)
-        self._path, self._kernel_lock = path, lock
+        super().__init__(path, lock)
+        self._kernel_lock = lock
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Add `logs`, a line each; all is on disk when one returns that is not `PASSING`."""
+        """Add `logs`, a line each; all is on disk when one returns that is not `PASSING`.
+
+        Raises:
+            OSError: it cannot be written, as on a full disk; then the file is as it was.
+        """
         lines = "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in logs).encode()
         self._kernel_lock.acquire()
         try:
-            with self._path.open("a+b") as file:
-                _cut_torn_line(file, self._path)
-                file.write(lines)
-                file.flush()
-                if not all(entry["op_code"] in PASSING for entry in logs):
-                    flush(file)
+            with self._path.open("a+b", buffering=0) as file:
+                _mend_end(file, self._path)
+                size = file.seek(0, os.SEEK_END)
+                try:
+                    _write(file, lines)
+                    if not all(entry["op_code"] in PASSING for entry in logs):
+                        flush(file)
+                except OSError as error:
+                    with suppress(OSError):
+                        file.truncate(size)
+                    raise OSError(error.errno, error.strerror, str(self._path)) from error
         finally:
             self._kernel_lock.release()
 
@@ -87,8 +147,8 @@ def open_journal(path: Path) -> JournalStorage:
     lock.acquire()
     try:
         if path.exists():
-            with path.open("a+b") as file:
-                _cut_torn_line(file, path)
+            with path.open("a+b", buffering=0) as file:
+                _mend_end(file, path)
             _check_lines(path)
     finally:
         lock.release()
@@ -98,8 +158,14 @@ def open_journal(path: Path) -> JournalStorage:
         raise InputError(f"{path}: entries do not fit together ({error!r}); restore or remove it") from error
 
 
-def _cut_torn_line(file: BinaryIO, path: Path) -> None:
-    """Cut off what stands after the last line end; the lock must be held."""
+def _write(file: FileIO, content: bytes) -> None:
+    """Write all of it: a disk that gets full takes a part, and raises at the next."""
+    while content:
+        content = content[file.write(content) :]
+
+
+def _mend_end(file: FileIO, path: Path) -> None:
+    """Cut off what stands after the last line end, or end it if it is a whole entry; the lock must be held."""
     size = file.seek(0, os.SEEK_END)
     if size == 0:
         return
@@ -107,17 +173,28 @@ def _cut_torn_line(file: BinaryIO, path: Path) -> None:
     if file.read(1) == b"\n":
         return
     file.seek(0)
-    whole = file.read().rfind(b"\n") + 1
+    content = file.read()
+    whole = content.rfind(b"\n") + 1
+    last = content[whole:].rstrip(b"\0")  # a power cut may leave zeros where the file was about to grow
+    if _is_entry(last.strip(HARMLESS)):  # only its line end is missing
+        file.truncate(whole + len(last))
+        _write(file, b"\n")
+        return
     log.warning("%s: cut a torn last line of %d bytes", path, size - whole)
     file.truncate(whole)
+
+
+def _is_entry(text: bytes) -> bool:
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(entry, dict) and "op_code" in entry
 
 
 def _check_lines(path: Path) -> None:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                entry = None
-            if not isinstance(entry, dict) or "op_code" not in entry:
+            text = line.strip(HARMLESS)
+            if text and not _is_entry(text):
                 raise InputError(f"{path}: line {number} is no entry of a study's journal; restore or remove the file")

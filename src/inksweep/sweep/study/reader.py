@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 import yaml
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 
 from inksweep.errors import InputError, last_line, without_password
 from inksweep.paths import SweepDir
+from inksweep.sweep.study.journal import PlainFile
 from inksweep.sweep.study.storage import Address
 
 # The environment variable with the URL of the database: its password then does not stand in a command.
@@ -107,14 +107,14 @@ def _names(storage: BaseStorage) -> list[str]:
 
 def _journal(path: Path) -> tuple[BaseStorage, list[str]]:
     try:
-        storage = JournalStorage(_Reader(str(path)))
+        storage = JournalStorage(_Reader(path))
         return storage, _names(storage)
     except (OSError, KeyError, ValueError, TypeError, IndexError, AssertionError) as error:
         fact = f"is no journal of a study, or is damaged ({last_line(repr(error))})"
         raise Unreadable(path, fact, "restore it") from error
 
 
-class _Reader(JournalFileBackend):
+class _Reader(PlainFile):
     """A journal that a sweep may be writing: read as it grows, without its lock; a half written line waits."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:

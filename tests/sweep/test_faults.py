@@ -159,8 +159,22 @@ def test_only_what_is_the_machines_fault_becomes_a_line():
     line = r"^/d/x: No space left on device; make room; the same command goes on$"
     with pytest.raises(MachineFault, match=line), in_one_line():
         raise os_error(errno.ENOSPC, "/d/x")
+    with pytest.raises(InputError, match=r"^x=1: must be 2$"), in_one_line():
+        raise InputError("x=1: must be 2")
     with pytest.raises(ZeroDivisionError), in_one_line():
         raise ZeroDivisionError
+
+
+def test_of_several_faults_the_first_is_the_line():
+    # What tidies up on a full disk fails too.
+    def tidy_up():
+        try:
+            raise os_error(errno.ENOSPC, "/d/x")
+        finally:
+            raise os_error(errno.ENOSPC, "/d/winner")
+
+    with pytest.raises(MachineFault, match=r"^/d/x"), in_one_line():
+        tidy_up()
 
 
 def test_the_count_of_kills_is_that_since_the_last_look(monkeypatch):

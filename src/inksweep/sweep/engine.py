@@ -116,7 +116,8 @@ class Engine:
         if self.stop_reason is Reason.FAILURES:
             raise self._failures[-1]
         if self.stop_reason is Reason.MACHINE:
-            raise MachineFault(f"{self.fault}; the same command goes on")
+            assert self.fault is not None
+            raise MachineFault(self.fault)
         return self.stop_reason
 
     def stop(self, reason: Reason) -> None:

@@ -30,6 +30,10 @@ class Fault:
 class MachineFault(InputError):
     """The machine does not give what the sweep needs; the message says what to do."""
 
+    def __init__(self, fault: Fault):
+        super().__init__(f"{fault}; the same command goes on")
+        self.fault = fault
+
 
 ROOM = "make room"
 REACHABLE = "see that its file system can be reached"
@@ -59,21 +63,25 @@ ATTRIBUTE = "_inksweep_fault"
 
 def fault_of(error: BaseException | None) -> Fault | None:
     """Return what of the machine's an exception tells; None: it is the trial's own."""
-    for link in _chain(error):
-        noted = getattr(link, ATTRIBUTE, None)
-        if isinstance(noted, tuple):
-            return Fault(*noted)
-        if isinstance(link, DatabaseAway):
-            return Fault(str(link), "see that it runs and can be reached")
-        if isinstance(link, OSError) and (known := _of_a_file(link)) is not None:
-            return known
-        text = str(link)
-        if isinstance(link, Exception) and (word := next((word for word in WORDS if word in text), None)):
-            line = next(line for line in text.splitlines() if word in line)
-            return Fault(line.strip()[:200], WORDS[word])
-        if (known := crowded_out(text)) is not None:
-            return known
-    return None
+    return next((known for link in _chain(error) if (known := _of_one(link)) is not None), None)
+
+
+def _of_one(link: BaseException) -> Fault | None:
+    """Return what an exception itself tells, without its causes."""
+    noted = getattr(link, ATTRIBUTE, None)
+    if isinstance(noted, tuple):
+        return Fault(*noted)
+    if isinstance(link, MachineFault):
+        return link.fault
+    if isinstance(link, DatabaseAway):
+        return Fault(link.fact, "see that it runs and can be reached")
+    if isinstance(link, OSError) and (known := _of_a_file(link)) is not None:
+        return known
+    text = str(link)
+    if isinstance(link, Exception) and (word := next((word for word in WORDS if word in text), None)):
+        line = next(line for line in text.splitlines() if word in line)
+        return Fault(line.strip()[:200], WORDS[word])
+    return crowded_out(text)
 
 
 def note_on(error: BaseException) -> None:
@@ -90,7 +98,8 @@ def _of_a_file(error: OSError) -> Fault | None:
         remedy = OF_A_FILE.get(error.errno or 0)
     if remedy is None:
         return None
-    place = "" if error.filename is None else f"{error.filename}: "
+    name = error.filename2 or error.filename  # of a copy the second
+    place = "" if name is None else f"{name}: "
     return Fault(f"{place}{error.strerror}", remedy)
 
 
@@ -139,16 +148,19 @@ def of_folder(folder: Path) -> Fault | None:
 
 @contextmanager
 def in_one_line() -> Iterator[None]:
-    """Raise as MachineFault what ends a sweep and is the machine's fault; all else as it is."""
+    """Raise as MachineFault what ends a sweep and is the machine's fault; all else as it is.
+
+    Of several such errors, one after the other, the first one counts: what tidies up on a full disk fails too.
+    """
     try:
         yield
-    except InputError:
-        raise
     except Exception as error:
-        known = fault_of(error)
-        if known is None:
+        # Also of those that a library has suppressed, as shutil does.
+        known = [fault for link in _chain(error, suppressed=True) if (fault := _of_one(link)) is not None]
+        if not known or (isinstance(error, InputError) and not isinstance(error, MachineFault)):
             raise
-        raise MachineFault(f"{known}; the same command goes on") from error
+        named = [fault for fault in known if "/" in fault.text]  # the first may not say which file it was
+        raise MachineFault((named or known)[-1]) from error
 
 
 def has_died(error: BaseException | None) -> bool:
@@ -201,10 +213,11 @@ def of_a_kill(how: str, kills: int | None) -> str:
     return f"{how}, {why} for lack of memory: fewer hydra.sweeper.n_jobs, or a smaller model or batch, need less"
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _chain(error: BaseException | None, *, suppressed: bool = False) -> Iterator[BaseException]:
     link = error
     for _ in range(20):  # an error may be its own cause
         if link is None:
             return
         yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+        context = None if link.__suppress_context__ and not suppressed else link.__context__
+        link = link.__cause__ or context

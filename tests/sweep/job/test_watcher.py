@@ -152,7 +152,7 @@ def test_a_database_that_stays_away_ends_no_trial(tmp_path, monkeypatch, caplog)
     def opened(address, wait_s=0.0):
         calls.append(wait_s)
         if away[0]:
-            raise DatabaseAway("the database: could not be used")
+            raise DatabaseAway("the database: did not answer")
         return open_storage(address, wait_s)
 
     monkeypatch.setattr(watcher, "open_storage", opened)
@@ -168,6 +168,6 @@ def test_a_database_that_stays_away_ends_no_trial(tmp_path, monkeypatch, caplog)
     assert job.run(task) == 0.2
     # It is waited for once, said once, and asked again.
     assert calls == [180.0, 0.0, 0.0]
-    assert caplog.text.count("could not be used; the trial goes on without") == 1
+    assert caplog.text.count("did not answer; the trial goes on without") == 1
     assert job.frozen.intermediate_values == {2: 0.2}
     assert job.result["status"] == "completed"

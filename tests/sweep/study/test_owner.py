@@ -43,6 +43,22 @@ def test_all_trials_of_a_dead_process_are_known_at_once(shared):
             assert [trial.number for trial in alive.orphans()] == [trial.number for trial in trials]
 
 
+def test_a_process_that_could_not_tell_of_its_trials_is_known_to_be_gone(shared):
+    # Its database was away, or the disk full, when it ended.
+    study, _, _ = shared
+    gone, alive = Owner(*shared), Owner(*shared)
+
+    def ends_badly():
+        with gone.alive():
+            ask(gone, study)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ends_badly()
+    with alive.alive():
+        assert [trial.number for trial in alive.orphans()] == [0]
+
+
 def test_own_trials_and_those_of_the_living_are_no_orphans(shared):
     study, _, _ = shared
     one, other = Owner(*shared), Owner(*shared)

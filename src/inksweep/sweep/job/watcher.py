@@ -125,7 +125,7 @@ class StudyWatcher:
             self._is_away = False
         except DatabaseAway as error:
             if not self._is_away:
-                log.warning("%s; the trial goes on without", error)
+                log.warning("%s; the trial goes on without", error.fact)
             self._is_away = True
 
 

@@ -38,8 +38,10 @@ class Report:
 
     def update(self, trial: FrozenTrial, seconds: float) -> None:
         """Write the files anew, and print the line of a trial that has just been told."""
-        self.write()
-        log.info("%s", self.line(trial, seconds))
+        try:
+            self.write()
+        finally:  # on a full disk the line says what came of the trial
+            log.info("%s", self.line(trial, seconds))
 
     def write(self, stop_reason: Reason | None = None) -> None:
         """Write both files; a reader sees the old ones or the new ones, never half of one."""

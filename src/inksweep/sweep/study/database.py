@@ -73,6 +73,10 @@ METHODS = (
 class DatabaseAway(InputError):
     """The database of a study did not answer for so long that it is waited for no more."""
 
+    def __init__(self, fact: str):
+        super().__init__(f"{fact}; once it can be used, the same command goes on")
+        self.fact = fact
+
 
 class PatientStorage(RDBStorage):
     """Optuna's storage in a database, which tries again what failed because the database could not be reached.
@@ -89,6 +93,7 @@ class PatientStorage(RDBStorage):
         self._place = _place(url)
         self._patience_s = SILENT_BEATS * heartbeat_s
         self._away_since: float | None = None
+        self._is_waiting = False
         # When it answered again after it had been away, by `time.monotonic()`.
         self.back_at: float | None = None
         with warnings.catch_warnings():
@@ -120,8 +125,9 @@ class PatientStorage(RDBStorage):
                 self._wait(pause, reason, error)
                 pause, is_repeated = min(2 * pause, PAUSES_S[1]), True
                 continue
-            if self._away_since is not None:
+            if self._away_since is not None and self._is_waiting:
                 log.warning("%s: answers again, after %.0f s", self._place, time.monotonic() - self._away_since)
+            if self._away_since is not None:
                 self._away_since, self.back_at = None, time.monotonic()
             return answer
 
@@ -131,15 +137,15 @@ class PatientStorage(RDBStorage):
         Raises:
             DatabaseAway: the time is over, or waiting does not help.
         """
-        now = time.monotonic()
+        now, lasts = time.monotonic(), any(sign in reason for sign in LASTING)
         if self._away_since is None:
             self._away_since = now
-            log.warning("%s: does not answer (%s); trying again for %g s", self._place, reason, self._patience_s)
+            self._is_waiting = not lasts
+            if self._is_waiting:
+                log.warning("%s: does not answer (%s); trying again for %g s", self._place, reason, self._patience_s)
         away = now - self._away_since
-        if away + pause > self._patience_s or any(sign in reason for sign in LASTING):
-            raise DatabaseAway(
-                f"{self._place}: could not be used for {away:.0f} s ({reason}); once it can, the same command goes on"
-            ) from error
+        if lasts or away + pause > self._patience_s:
+            raise DatabaseAway(f"{self._place}: did not answer for {away:.0f} s ({reason})") from error
         time.sleep(pause)
 
 

@@ -46,18 +46,26 @@ class Owner:
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Be seen to live during the block."""
+        """Be seen to live during the block.
+
+        If it fails, the file of the lock stays, held by nobody: trials that could not be told of are then lost at once.
+        """
         lock, over = self._sweep.owner_lock(self.id), threading.Event()
+        is_ordered = True
         try:
             with held(lock, f"{lock}: is taken"):
                 if isinstance(self._study._storage, BaseHeartbeat):
                     # A thread, as a job may run in the sweep's own process, and as long as it likes.
                     threading.Thread(target=self._beat, args=(over,), name="heartbeat", daemon=True).start()
                 yield
+        except Exception:
+            is_ordered = False
+            raise
         finally:
             over.set()
-            with suppress(OSError):
-                lock.unlink(missing_ok=True)
+            if is_ordered:
+                with suppress(OSError):
+                    lock.unlink(missing_ok=True)
 
     def name(self, slot: int) -> dict[str, Any]:
         """Return the note for a trial that this process runs in `slot`."""

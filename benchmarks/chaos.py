@@ -103,7 +103,7 @@ class Sweep:
 
     def workers(self) -> list[int]:
         """Return the processes that have been forked from the sweep's fork server."""
-        return [pid for pid, parent in self.processes().items() if b"forkserver" in _command_line(parent)]
+        return [pid for pid, parent in self.processes().items() if _name(parent) == "fork-server"]
 
     def trials(self) -> list[FrozenTrial]:
         """Read a copy of the journal as any tool of Optuna would, without a hand of ours; ValueError: it cannot."""
@@ -377,10 +377,10 @@ def _marked(trials: list[FrozenTrial], mark: str) -> list[FrozenTrial]:
     return [trial for trial in trials if f"inksweep:{mark}" in trial.user_attrs]
 
 
-def _command_line(pid: int) -> bytes:
+def _name(pid: int) -> str:
     with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 if __name__ == "__main__":

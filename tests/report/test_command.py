@@ -234,7 +234,7 @@ afterwards.write = write
     ],
 )
 def test_the_page_comes_last_and_not_after_an_interruption(tmp_path: Path, body: str, code: int, said: str):
-    # In a slot, the parent's parent is the sweep: a forkserver stands between.
+    # In a slot, the parent's parent is the sweep: a fork server stands between.
     find = "int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])"
     (tmp_path / "app.py").write_text(WATCHED.replace("return cfg.x", body.replace("os.getppid()", find)))
     words = ["hydra/sweeper=inksweep", "hydra.sweep.dir=night", "x=interval(0,1)", "hydra.sweeper.n_trials=3",

@@ -2,18 +2,20 @@
 
 The sweep (slots/pool.py) and a worker (worker.py) talk in pickled tuples. In this order:
 
-    worker -> sweep   (HELLO,)                         it has started
-    sweep -> worker   what a Hydra launcher's `setup` is given, and the state of Hydra's singletons
-    worker -> sweep   (READY,), or (BROKEN, traceback) and it ends
+    worker -> sweep   (HELLO,)                         a spawned one: it has started
+    sweep -> worker   Setup, and the state of Hydra's singletons; a forked one has both
+    worker -> sweep   (READY,), or (BROKEN, error, traceback) and it ends
     then for each job
-    sweep -> worker   (number, overrides, folder of the trial)
-    worker -> sweep   (DONE, value, error, bytes of memory in use)
+    sweep -> worker   (number, overrides, whether all that Hydra returns is wanted)
+    worker -> sweep   (DONE, returned, left, memory)   JobReturn, or (value, error); whether processes are left; bytes
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from inksweep.errors import InputError, explain
 
@@ -22,21 +24,46 @@ HELLO, READY, DONE, BROKEN = "hello", "ready", "done", "broken"
 
 
 @dataclass(frozen=True)
+class Setup:
+    """What the `setup` of a Hydra launcher is given: all that a worker needs to run jobs."""
+
+    hydra_context: HydraContext
+    config: DictConfig
+    task_function: TaskFunction
+
+
+@dataclass(frozen=True)
 class Job:
-    """What a slot is given: the number of a trial, and the overrides of its config."""
+    """What a slot is given.
+
+    Args:
+        number: of the trial.
+        overrides: of its config.
+        whole: whether all that Hydra returns of a job is wanted.
+    """
 
     number: int
     overrides: list[str]
+    whole: bool = False
 
 
 @dataclass(frozen=True)
 class Done:
-    """What comes back: the value the task returned, or the exception that ended it."""
+    """What comes back.
+
+    Args:
+        number: of the trial.
+        value: what the task returned.
+        error: the exception that ended it.
+        seconds: since it was given to its slot.
+        returned: all that Hydra returns, if the job wanted it and got as far.
+    """
 
     number: int
     value: Any = None
     error: Exception | None = None
     seconds: float = 0.0
+    returned: JobReturn | None = None
 
 
 class WorkerDied(RuntimeError):

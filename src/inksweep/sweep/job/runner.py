@@ -48,10 +48,22 @@ class JobRunner:
         Raises:
             HydraException: the config does not compose.
         """
+        return self.execute(self.prepare(number, overrides))
+
+    def prepare(self, number: int, overrides: Sequence[str]) -> DictConfig:
+        """Return the config of job `number`.
+
+        Raises:
+            HydraException: it does not compose.
+        """
         job = self.compose(overrides)
         with open_dict(job):
             job.hydra.job.id = str(number)
             job.hydra.job.num = number
+        return job
+
+    def execute(self, job: DictConfig) -> JobReturn:
+        """Run a job that is prepared; an exception that its task raised is in what is returned."""
         return run_job(
             hydra_context=self.hydra_context,
             task_function=self.task_function,

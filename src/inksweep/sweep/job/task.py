@@ -17,6 +17,7 @@ from inksweep.errors import Diverged
 from inksweep.files import replacing
 from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import result
+from inksweep.sweep.job import children
 from inksweep.sweep.job.job import EndNow
 
 
@@ -40,7 +41,7 @@ class TrialTask:
 
         is_apart = os.getpid() != self._sweep_pid
         if is_apart and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which tells its trials
+            children.be_deaf([signal.SIGINT])  # Ctrl-C is for the sweep, which tells its trials
         hydra = HydraConfig.get()
         run, watcher, started = RunDir(Path(hydra.runtime.output_dir)), StudyWatcher(hydra), time.monotonic()
         _show_the_way(run, SweepDir(Path(hydra.runtime.cwd) / str(hydra.sweep.dir)), int(hydra.job.num))

@@ -7,22 +7,24 @@ the pipe is slots/pool.py; what goes over it stands in job.py.
 import contextlib
 import os
 import pickle
-import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
-import cloudpickle
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
 
-from inksweep.sweep.job.job import BROKEN, DONE, HELLO, READY, as_user_error, outcome_of
+from inksweep.sweep.job import children, script
+from inksweep.sweep.job.job import BROKEN, DONE, HELLO, READY, Setup, as_user_error, outcome_of
 
 
 def main(connection: Connection, environment: Mapping[str, str]) -> None:
-    """Serve jobs from `connection` until it closes.
+    """Be a spawned worker: serve jobs from `connection` until it closes.
 
     Args:
         connection: to the sweep; job.py says what goes over it.
@@ -30,77 +32,125 @@ def main(connection: Connection, environment: Mapping[str, str]) -> None:
     """
     _live_with_the_sweep()
     os.environ.update(environment)
-    connection.send_bytes(cloudpickle.dumps((HELLO,)))
+    connection.send_bytes(script.dumps((HELLO,)))
+    received = connection.recv_bytes()
+
+    def setup() -> Setup:
+        from hydra.core.singleton import Singleton
+        from hydra.core.utils import setup_globals
+
+        setup_globals()
+        sent, singletons = pickle.loads(received)
+        Singleton.set_state(singletons)
+        assert isinstance(sent, Setup)
+        return sent
+
+    serve(connection, setup)
+
+
+def serve(connection: Connection, setup: Callable[[], Setup]) -> None:
+    """Serve jobs from `connection` until it closes.
+
+    Args:
+        connection: to the sweep; job.py says what goes over it.
+        setup: returns what all jobs have in common.
+    """
+    from inksweep.sweep.job.runner import JobRunner
+
     try:
-        runner = _runner(connection.recv_bytes())
-    except BaseException:
-        connection.send_bytes(cloudpickle.dumps((BROKEN, traceback.format_exc())))
+        common = setup()
+        runner = JobRunner(common.hydra_context, common.config, common.task_function)
+    except BaseException as error:
+        connection.send_bytes(script.dumps((BROKEN, _that_can_be_sent(error), traceback.format_exc())))
         return
-    connection.send_bytes(cloudpickle.dumps((READY,)))
+    connection.send_bytes(script.dumps((READY,)))
     while True:
         try:
-            number, overrides, folder = pickle.loads(connection.recv_bytes())
-        except EOFError:
+            number, overrides, whole = pickle.loads(connection.recv_bytes())
+        except (EOFError, ConnectionError):
             return
-        with _output_into(folder):
-            value, error = _run(runner, number, overrides)
-        _send(connection, value, error)
+        children.be_deaf()  # a job may have set handlers of its own
+        returned = _run(runner, number, overrides)
+        with contextlib.suppress(BrokenPipeError):
+            connection.send_bytes(_message(returned, whole))
 
 
 def _live_with_the_sweep() -> None:
     """Be untouched by Ctrl-C, which is for the sweep to handle, and end, with all children, when it has ended."""
     if hasattr(os, "setsid"):
         os.setsid()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    children.adopt_orphans()
+    children.be_deaf()
     sweep = parent_process()
     assert sweep is not None
 
     def end_after_it() -> None:
         wait([sweep.sentinel])
-        if hasattr(os, "killpg"):
-            os.killpg(0, signal.SIGKILL)
+        with contextlib.suppress(Exception):
+            children.kill_all(os.getpid())
         os._exit(1)
 
     threading.Thread(target=end_after_it, name="end-with-the-sweep", daemon=True).start()
 
 
-def _runner(setup: bytes) -> Any:
-    from hydra.core.singleton import Singleton
-    from hydra.core.utils import setup_globals
-
-    from inksweep.sweep.job.runner import JobRunner
-
-    setup_globals()
-    hydra_context, config, task_function, singletons = pickle.loads(setup)
-    Singleton.set_state(singletons)
-    return JobRunner(hydra_context, config, task_function)
-
-
-def _run(runner: Any, number: int, overrides: list[str]) -> tuple[Any, Exception | None]:
+def _run(runner: Any, number: int, overrides: list[str]) -> JobReturn:
     try:
-        value, error = outcome_of(runner.run(number, overrides))
+        job = runner.prepare(number, overrides)
     except Exception as raised:  # the config does not compose
-        value, error = None, as_user_error(raised)
-    except SystemExit as raised:  # the app ended itself
-        value, error = None, RuntimeError(f"the job called sys.exit({raised.code!r})")
+        returned = _failed(overrides, as_user_error(raised))
+    else:
+        with _output_into(_folder_of(job)):
+            try:
+                returned = runner.execute(job)
+            except Exception as raised:  # Hydra, or one of its callbacks
+                returned = _failed(overrides, as_user_error(raised))
+            except SystemExit as raised:  # the app ended itself
+                returned = _failed(overrides, RuntimeError(f"the job called sys.exit({raised.code!r})"))
+    _, error = outcome_of(returned)
     if error is not None and error.__traceback__ is not None:
         # A traceback cannot be sent; its text can.
         error.add_note("".join(traceback.format_exception(error)))
-    return value, error
+    return returned
 
 
-def _send(connection: Connection, value: Any, error: Exception | None) -> None:
+def _failed(overrides: list[str], error: Exception) -> JobReturn:
+    returned = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+    returned.return_value = error
+    return returned
+
+
+def _folder_of(job: DictConfig) -> str:
+    """Return the run directory, as Hydra works it out."""
+    return str(Path(str(OmegaConf.select(job, "hydra.sweep.dir")), str(OmegaConf.select(job, "hydra.sweep.subdir"))))
+
+
+def _message(returned: JobReturn, whole: bool) -> bytes:
+    """Return what the sweep is sent of a job."""
+    value, error = outcome_of(returned)
+    left, memory = children.has_left(), _memory()
+    if whole:
+        with contextlib.suppress(Exception):  # settings that cannot be sent
+            return _checked((DONE, returned, left, memory))
     try:
-        message = cloudpickle.dumps((DONE, value, error, _memory()))
-        pickle.loads(message)  # an exception with a constructor of its own may go in and not come out
+        return _checked((DONE, (value, error), left, memory))
     except Exception as reason:
-        returned = repr(value) if error is None else f"{type(error).__name__}: {error}"
-        lost = RuntimeError(f"{returned} (as text: it cannot be sent, {reason})")
-        message = cloudpickle.dumps((DONE, None, lost, _memory()))
-    with contextlib.suppress(BrokenPipeError):
-        connection.send_bytes(message)
+        text = repr(value) if error is None else f"{type(error).__name__}: {error}"
+        lost = RuntimeError(f"{text} (as text: it cannot be sent, {reason})")
+        return script.dumps((DONE, (None, lost), left, memory))
+
+
+def _checked(message: tuple[Any, ...]) -> bytes:
+    pickled = script.dumps(message)
+    pickle.loads(pickled)  # an exception with a constructor of its own may go in and not come out
+    return pickled
+
+
+def _that_can_be_sent(error: BaseException) -> BaseException | None:
+    with contextlib.suppress(Exception):
+        explained = as_user_error(error) if isinstance(error, Exception) else error
+        pickle.loads(script.dumps(explained))
+        return explained
+    return None
 
 
 def _memory() -> int:
@@ -119,13 +169,16 @@ def _memory() -> int:
 def _output_into(folder: str) -> Any:
     """Let what is printed, also by libraries and at a crash, go to `output.log` in `folder`."""
     os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    sys.stdout.flush()
-    sys.stderr.flush()
+    # A stream that was closed when the sweep began is None, and its number may be that of another file.
+    streams = {number: stream for number, stream in ((1, sys.stdout), (2, sys.stderr)) if stream is not None}
+    for stream in streams.values():
+        stream.flush()
     with open(os.path.join(folder, "output.log"), "ab") as file:  # noqa: PTH118, PTH123
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+        for number in streams:
+            os.dup2(file.fileno(), number)
     try:
         yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in streams.values():
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()

@@ -4,27 +4,21 @@ A worker that dies takes its own trial with it and is replaced; workers die with
 job/worker.py; what goes over the pipe between the two stands in job/job.py.
 """
 
-import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
-from inksweep.sweep.job import worker
-from inksweep.sweep.job.job import BROKEN, HELLO, READY, Done, Job, TooLong, WorkerDied
+from inksweep.errors import InputError
+from inksweep.sweep.job.job import BROKEN, HELLO, READY, Done, Job, TooLong, WorkerDied, outcome_of
+from inksweep.sweep.slots.processes import Process, Processes
 
-# Variables from which numeric libraries take the number of their threads.
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# What every worker needs.
-PRELOAD = ("inksweep.sweep.job.runner", "inksweep.sweep.job.task", "inksweep.sweep.job.watcher")
 # Workers that die one after the other before they are ready, until there is no point in trying again.
 MAX_STILLBORN = 3
 
@@ -34,7 +28,7 @@ class Slot:
     """One slot: its worker, and what that does."""
 
     index: int
-    process: BaseProcess
+    process: Process
     connection: Connection
     ready: bool = False
     job: Job | None = None
@@ -51,33 +45,14 @@ class Pool:
 
     Args:
         size: how many.
-        setup: pickled for `worker.main`.
-        folder: the sweep directory; the output of trial 7 goes to `7/output.log` in it.
-        preload: modules to import once, in the process that workers are forked from.
-        threads: CPU threads of a worker.
+        processes: where workers come from.
         devices: what each slot sees in CUDA_VISIBLE_DEVICES, round-robin; empty: left alone.
-        method: `forkserver`: workers share what is preloaded, and start within milliseconds. `spawn`: on any system.
         growth: bytes by which a worker's memory may grow from its first job on before it is replaced.
     """
 
-    def __init__(
-        self,
-        size: int,
-        setup: bytes,
-        folder: Path,
-        *,
-        preload: Sequence[str] = (),
-        threads: int = 1,
-        devices: Sequence[str] = (),
-        method: str = "forkserver",
-        growth: int = 2**30,
-    ):
-        self.size, self._setup, self._folder, self._devices = size, setup, folder, devices
-        self._growth, self._stillborn = growth, 0
-        self._threads = dict.fromkeys(THREADS, str(threads))
-        self._context: Any = multiprocessing.get_context(method)
-        if method == "forkserver":
-            self._context.set_forkserver_preload([*PRELOAD, *preload, "inksweep.sweep.job.preloaded"])
+    def __init__(self, size: int, processes: Processes, *, devices: Sequence[str] = (), growth: int = 2**30):
+        self.size, self._processes, self._devices, self._growth = size, processes, devices, growth
+        self._stillborn = 0
         self._slots: list[Slot] = []
 
     @property
@@ -105,7 +80,8 @@ class Pool:
         """Return a job that has ended, or None.
 
         Raises:
-            RuntimeError: workers cannot be started.
+            InputError: workers cannot be started, because of what the script is like.
+            RuntimeError: they cannot be started for another reason.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -132,70 +108,67 @@ class Pool:
         """Kill the worker of trial `number`."""
         slot = self._slot_of(number)
         slot.ended = True
-        _kill(slot.process)
+        slot.process.kill()
         return True
 
     def close(self) -> None:
         """Kill all workers."""
         for slot in self._slots:
-            _kill(slot.process)
+            slot.process.kill()
         for slot in self._slots:
             slot.process.join()
             slot.connection.close()
         self._slots = []
+        self._processes.close()
 
     def _slot_of(self, number: int) -> Slot:
         return next(slot for slot in self._slots if slot.job is not None and slot.job.number == number)
 
     def _begin(self, index: int) -> Slot:
-        environment = dict(self._threads)
-        if self._devices:
-            environment["CUDA_VISIBLE_DEVICES"] = self._devices[index % len(self._devices)]
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=worker.main, args=(theirs, environment), name=f"slot-{index}", daemon=False
-        )
-        # The process that workers are forked from reads the number of threads when it imports.
-        with _set(environment):
-            process.start()
-        theirs.close()
-        return Slot(index, process, ours)
+        device = {"CUDA_VISIBLE_DEVICES": self._devices[index % len(self._devices)]} if self._devices else {}
+        return Slot(index, *self._processes.begin(f"slot-{index}", device))
 
     def _send(self, slot: Slot) -> None:
         assert slot.job is not None
         slot.started = time.perf_counter()
-        folder = str(self._folder / str(slot.job.number))
-        with suppress(BrokenPipeError, ConnectionResetError):  # it has died: `wait` will see
-            slot.connection.send_bytes(pickle.dumps((slot.job.number, slot.job.overrides, folder)))
+        with suppress(ConnectionError):  # it has died: `wait` will see
+            slot.connection.send_bytes(pickle.dumps((slot.job.number, slot.job.overrides, slot.job.whole)))
 
     def _heard(self, slot: Slot) -> Done | None:
         """Take a message from the worker of `slot`, or its death; return a job that this ended."""
         try:
             if not slot.connection.poll():
-                return self._died(slot)
+                return self._died(slot) if slot.process.has_ended() else None
             kind, *rest = pickle.loads(slot.connection.recv_bytes())
         except (EOFError, OSError, pickle.UnpicklingError):  # also in the middle of a message
             return self._died(slot)
         if kind == HELLO:
-            # Not with the process's arguments: one that dies while it starts would leave us writing to it for ever.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                slot.connection.send_bytes(self._setup)
+            self._processes.greet(slot.connection)
             return None
         if kind == BROKEN:
-            raise RuntimeError(f"a worker could not begin:\n{rest[0]}")
+            error, text = rest
+            if isinstance(error, InputError):
+                raise error
+            raise RuntimeError(f"a worker could not begin:\n{text}") from error
         if kind == READY:
             slot.ready, self._stillborn = True, 0
             if slot.job is not None:
                 self._send(slot)
             return None
-        value, error, memory = rest
+        returned, left, memory = rest
         job, slot.job = slot.job, None
         assert job is not None
         slot.memory = slot.memory or memory
-        # Ended, if it finished in the very moment in which `end` killed its worker.
-        if slot.ended or memory > slot.memory + self._growth:
+        # What the job has left running ends with its worker. Ended, if it finished in the very moment in which `end`
+        # killed its worker.
+        if left or slot.ended or memory > slot.memory + self._growth:
             self._replace(slot)
-        return Done(job.number, value, error, time.perf_counter() - slot.started)
+        seconds = time.perf_counter() - slot.started
+        if isinstance(returned, tuple):
+            value, error = returned
+            return Done(job.number, value, error, seconds)
+        value, error = outcome_of(returned)
+        return Done(job.number, value, error, seconds, returned)
 
     def _died(self, slot: Slot) -> Done | None:
         """Replace a dead worker; return its job if it had begun one."""
@@ -213,7 +186,7 @@ class Pool:
         return Done(job.number, error=error, seconds=time.perf_counter() - started)
 
     def _replace(self, slot: Slot) -> None:
-        _kill(slot.process)
+        slot.process.kill()
         slot.process.join()
         slot.connection.close()
         self._slots[slot.index] = self._begin(slot.index)
@@ -230,32 +203,10 @@ def visible_devices() -> list[str]:
     return [str(index) for index, line in enumerate(line for line in listed.splitlines() if line.startswith("GPU "))]
 
 
-def _how_it_ended(process: BaseProcess) -> str:
+def _how_it_ended(process: Process) -> str:
     code = process.exitcode
-    if code is not None and code < 0:
+    if code is None:
+        return "the process that it was forked from has ended"
+    if code < 0:
         return f"its process was ended by {signal.Signals(-code).name}"
     return f"its process ended with exit code {code}"
-
-
-def _kill(process: BaseProcess) -> None:
-    """End a worker and all that it has started."""
-    assert process.pid is not None
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError, PermissionError):  # it has ended, or leads no group yet
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-
-
-@contextmanager
-def _set(environment: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process during the block."""
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

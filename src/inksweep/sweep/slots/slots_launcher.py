@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
-from inksweep.errors import need, need_extra
+from inksweep.errors import InputError, need, need_extra
 from inksweep.extras import extra_of
 
 if TYPE_CHECKING:
@@ -26,16 +25,17 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
 
     from inksweep.sweep.slots.pool import Pool
+    from inksweep.sweep.slots.processes import Processes
 
 
 log = logging.getLogger(__name__)
 
 
 class StartMethod(Enum):
-    """How workers begin: forked from a process that has imported what they need, or anew."""
+    """How workers begin: forked from the sweep's own process, or anew."""
 
     auto = "auto"
-    forkserver = "forkserver"
+    fork = "fork"
     spawn = "spawn"
 
 
@@ -52,7 +52,7 @@ class SlotsLauncherConf:
     threads: int | None = None
     # CUDA devices given to the slots round-robin; null: all that can be seen.
     devices: list[str] | None = None
-    # auto: forkserver on Linux, spawn elsewhere.
+    # auto: fork on Linux if workers can be forked from the script as it is; else spawn, which imports the script again.
     start_method: StartMethod = StartMethod.auto
     # A worker whose memory has grown by more since its first job is replaced.
     max_growth_mb: int = 1024
@@ -73,6 +73,16 @@ class SlotsLauncher(Launcher):
         """Keep what workers are given, and check the settings."""
         conf = OmegaConf.to_object(config.hydra.launcher)
         assert isinstance(conf, SlotsLauncherConf)
+        need(
+            conf.start_method is not StartMethod.fork or sys.platform == "linux",
+            "hydra.launcher.start_method",
+            "fork",
+            "spawn or auto on this system",
+        )
+        if not _forks(conf.start_method):
+            from inksweep.sweep.job.script import check_guard
+
+            check_guard()
         self.conf, self.config = conf, config
         self.hydra_context, self.task_function = hydra_context, task_function
         for name in conf.preload:  # the process that preloads passes over what it does not find
@@ -83,27 +93,39 @@ class SlotsLauncher(Launcher):
 
     def pool(self, size: int) -> Pool:
         """Return `size` slots; workers start when they are needed."""
-        import cloudpickle
-        from hydra.core.singleton import Singleton
-
         from inksweep.cores import threads_per_process, usable_cores
         from inksweep.sweep.slots.pool import Pool, visible_devices
 
-        assert self.config is not None
-        method = self.conf.start_method
-        if method is StartMethod.auto:
-            method = StartMethod.forkserver if sys.platform == "linux" else StartMethod.spawn
+        # No more than a process of its own takes: somebody may have set OMP_NUM_THREADS.
+        threads = self.conf.threads or max(1, min(threads_per_process(), usable_cores() // size))
         return Pool(
             size,
-            cloudpickle.dumps((self.hydra_context, self.config, self.task_function, Singleton.get_state())),
-            Path(str(self.config.hydra.sweep.dir)).absolute(),
-            preload=self.conf.preload,
-            # No more than a process of its own takes: somebody may have set OMP_NUM_THREADS.
-            threads=self.conf.threads or max(1, min(threads_per_process(), usable_cores() // size)),
+            self._processes(threads),
             devices=visible_devices() if self.conf.devices is None else self.conf.devices,
-            method=method.value,
             growth=self.conf.max_growth_mb * 2**20,
         )
+
+    def _processes(self, threads: int) -> Processes:
+        """Return where workers come from.
+
+        Raises:
+            InputError: they are to be forked, and cannot be.
+        """
+        from inksweep.sweep.job.job import Setup
+        from inksweep.sweep.slots.processes import THREADS, CannotForkError, Forked, Spawned
+
+        assert self.config is not None
+        setup = Setup(self.hydra_context, self.config, self.task_function)
+        environment = dict.fromkeys(THREADS, str(threads))
+        method = self.conf.start_method
+        if _forks(method):
+            try:
+                return Forked(setup, self.conf.preload, environment)
+            except CannotForkError as obstacle:
+                if method is StartMethod.fork:
+                    raise InputError(f"hydra.launcher.start_method=fork: {obstacle}; spawn or auto does it") from None
+                log.warning("workers import the script again, as they cannot be forked: %s", obstacle)
+        return Spawned(setup, environment)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs for another sweeper, such as Hydra's own grid; return what came of each, in their order."""
@@ -112,7 +134,7 @@ class SlotsLauncher(Launcher):
         from inksweep.cores import usable_cores
         from inksweep.sweep.job.job import Job
 
-        jobs = [Job(initial_job_idx + i, list(overrides)) for i, overrides in enumerate(job_overrides)]
+        jobs = [Job(initial_job_idx + i, list(overrides), whole=True) for i, overrides in enumerate(job_overrides)]
         pool = self.pool(min(len(jobs), self.conf.n_jobs or usable_cores()))
         returns: dict[int, JobReturn] = {}
         waiting = list(jobs)
@@ -121,17 +143,22 @@ class SlotsLauncher(Launcher):
                 while waiting and pool.free:
                     pool.start(waiting.pop(0))
                 if (done := pool.wait(1.0)) is not None:
-                    overrides = jobs[done.number - initial_job_idx].overrides
-                    returned = JobReturn(
-                        overrides=overrides, status=JobStatus.FAILED if done.error else JobStatus.COMPLETED
-                    )
-                    returned.return_value = done.error or done.value
+                    returned = done.returned
+                    if returned is None:  # its worker died, or its settings could not be sent
+                        overrides = jobs[done.number - initial_job_idx].overrides
+                        status = JobStatus.FAILED if done.error else JobStatus.COMPLETED
+                        returned = JobReturn(overrides=overrides, status=status)
+                        returned.return_value = done.error or done.value
                     returns[done.number] = returned
                     came = f"{type(done.error).__name__}: {done.error}" if done.error else done.value
                     log.info("job %d: %s, %.1f s", done.number, came, done.seconds)
         finally:
             pool.close()
         return [returns[job.number] for job in jobs]
+
+
+def _forks(method: StartMethod) -> bool:
+    return method is StartMethod.fork or (method is StartMethod.auto and sys.platform == "linux")
 
 
 # Twice: an app's own conf/hydra/launcher/slots.yaml can then begin with the second.

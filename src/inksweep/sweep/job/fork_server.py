@@ -1,0 +1,282 @@
+"""TRIAL SIDE. The process that workers are forked from.
+
+It is forked from the sweep's own process before the first trial. So the script is there once, as the main module that
+it is: its functions, classes, registered resolvers and open files need not be sent or made again. Here it imports what
+is to be preloaded, which all workers then share, and forks a worker when the sweep asks for one. It dies with the
+sweep, and what trials have started dies with their workers: this process adopts it.
+
+What goes over its sockets (slots/processes.py is the other side):
+
+    sweep -> fork server   (BEGIN, key, name, environment), with two file descriptors: the worker's end of its own
+                           pipe, and where to report of it; (KILL, key)
+    fork server -> sweep   once: None, or why nothing can be forked from here
+    of a worker            its process id, and once it has ended its exit code, negative for a signal
+"""
+
+import ctypes
+import gc
+import importlib
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NoReturn
+
+from inksweep.sweep.job import children
+
+BEGIN, KILL = "begin", "kill"
+# As `ps -o comm` shows it.
+NAME = "fork-server"
+# The longest message: a dictionary of a few variables.
+MESSAGE = 2**16
+# How long OpenMP may need for a step of nothing. It needs a millisecond, or for ever.
+OPENMP_S = 2.0
+
+
+@dataclass
+class Child:
+    """A worker: its process, and where its end is reported."""
+
+    pid: int
+    report: Connection
+
+
+def main(
+    control: socket.socket,
+    serve: Callable[[Connection], None],
+    preload: Sequence[str],
+    environment: Mapping[str, str],
+) -> NoReturn:
+    """Fork workers until the sweep is gone.
+
+    Args:
+        control: to the sweep.
+        serve: what a worker does with its pipe.
+        preload: modules to import once. One that cannot be imported is passed over: the app says so when it needs it.
+        environment: variables for all workers, set before anything is imported.
+    """
+    with suppress(OSError):
+        os.setsid()
+    children.call_this_process(NAME)
+    children.adopt_orphans()
+    children.be_deaf()
+    _read_nothing()
+    _let_go_of_locks()
+    threads = int(environment.get("OMP_NUM_THREADS", 1))
+    obstacle = why_not_fork(threads)
+    control.send(pickle.dumps(obstacle))
+    if obstacle is not None:
+        os._exit(0)
+    os.environ.update(environment)
+    for name in preload:
+        with suppress(Exception):
+            importlib.import_module(name)
+    _limit_threads(threads)
+    # The collector writes into every object that it looks at, and a page that is written to is no longer shared.
+    gc.collect()
+    gc.freeze()
+    _Server(control, serve).run()
+    os._exit(0)
+
+
+class _Server:
+    def __init__(self, control: socket.socket, serve: Callable[[Connection], None]):
+        self.control, self.serve = control, serve
+        self.workers: dict[int, Child] = {}
+        # Of modules that were preloaded.
+        self.own = children.of(os.getpid())
+        self.ended, wake = socket.socketpair()
+        for end in (self.ended, wake):
+            end.setblocking(False)
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self._wake = wake
+
+    def run(self) -> None:
+        """Do what the sweep asks for, and report who has ended, until the sweep is gone."""
+        while True:
+            readable, _, _ = select.select([self.control, self.ended], [], [])
+            if self.ended in readable:
+                with suppress(BlockingIOError):
+                    self.ended.recv(MESSAGE)
+                self._reap()
+            if self.control in readable and not self._answer():
+                break
+        for child in self.workers.values():
+            _kill(child.pid)
+        while children.kill_all(os.getpid()) or self._reap():
+            pass
+
+    def _answer(self) -> bool:
+        """Read what the sweep asks for, and do it; False: the sweep is gone."""
+        try:
+            message, files, _, _ = socket.recv_fds(self.control, MESSAGE, 2)
+        except ConnectionError:
+            return False
+        if not message:
+            return False
+        kind, key, *rest = pickle.loads(message)
+        if kind == BEGIN:
+            self._begin(key, files, *rest)
+        elif key in self.workers:
+            _kill(self.workers[key].pid)
+        return True
+
+    def _begin(self, key: int, files: Sequence[int], name: str, environment: Mapping[str, str]) -> None:
+        connection, report = Connection(files[0]), Connection(files[1], readable=False)
+        server = os.getpid()
+        pid = fork()
+        if pid == 0:
+            try:
+                children.call_this_process(name)
+                self._become_worker(server, report, environment)
+                self.serve(connection)
+            finally:
+                os._exit(1)
+        connection.close()
+        self.workers[key] = Child(pid, report)
+        with suppress(OSError):  # the sweep does not listen any more
+            report.send(pid)
+
+    def _become_worker(self, server: int, report: Connection, environment: Mapping[str, str]) -> None:
+        with suppress(OSError):
+            os.setsid()
+        children.end_with_parent(server)
+        children.adopt_orphans()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        children.be_deaf()
+        # Only the fork server is to know these: a process that a trial leaves behind would hold them open.
+        for end in (self.control, self.ended, self._wake):
+            end.close()
+        for other in (report, *(child.report for child in self.workers.values())):
+            other.close()
+        os.environ.update(environment)
+        _draw_anew()
+
+    def _reap(self) -> bool:
+        """Report who has ended, and end what they have left running; return whether anybody had ended."""
+        ended = dict(_ended())
+        if ended:
+            living = {child.pid for child in self.workers.values()} - ended.keys()
+            # What an ended worker had started is a child of this process now.
+            children.kill_all(os.getpid(), spare=self.own | living)
+        for key, child in list(self.workers.items()):
+            if child.pid in ended:
+                del self.workers[key]
+                with suppress(OSError), child.report:
+                    child.report.send(ended[child.pid])
+        return bool(ended)
+
+
+def fork() -> int:
+    """Fork, without Python's warning that threads of this process, such as a library's, will not be in the other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return os.fork()
+
+
+def why_not_fork(threads: int) -> str | None:
+    """Return why a process that is forked from this one could not do all that it should; None: it can."""
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        with suppress(AttributeError):
+            # Private, and nothing else tells it. Without it each trial that uses CUDA ends with CUDA's own error.
+            if torch.cuda._is_in_bad_fork():
+                return "the script has used CUDA before it called its main"
+    jax: Any = sys.modules.get("jax._src.xla_bridge")
+    if getattr(jax, "_backends", None):
+        return "the script has used JAX before it called its main"
+    if threads > 1 and not _openmp_works(threads):
+        return "the script has computed with several threads before it called its main"
+    return None
+
+
+def _openmp_works(threads: int) -> bool:
+    """Whether GNU's OpenMP still works here, if it is loaded: forked, it waits for ever for threads it had."""
+    # Several packages bring a copy of their own.
+    libraries = [path for path in _libraries() if Path(path).name.startswith("libgomp")]
+    if not libraries:
+        return True
+    pid = fork()
+    if pid == 0:
+        nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+        try:
+            for library in libraries:
+                ctypes.CDLL(library).GOMP_parallel(nothing, None, threads, 0)
+        finally:
+            os._exit(0)
+    # A pidfd would say it too, on a kernel that has them.
+    for _ in range(int(OPENMP_S / 0.002)):
+        if os.waitpid(pid, os.WNOHANG) != (0, 0):
+            return True
+        select.select([], [], [], 0.002)
+    _kill(pid)
+    os.waitpid(pid, 0)
+    return False
+
+
+def _libraries() -> Iterator[str]:
+    """Yield the files that are loaded into this process."""
+    with suppress(OSError):
+        lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+        yield from {line.split(None, 5)[5] for line in lines if line.count("/")}
+
+
+def _limit_threads(threads: int) -> None:
+    """Limit libraries that the script had imported before their number of threads was set in the environment."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def _draw_anew() -> None:
+    """Let workers draw different numbers, as processes of their own do, unless the script has seeded NumPy."""
+    numpy: Any = sys.modules.get("numpy.random.mtrand")
+    if numpy is not None and getattr(numpy._rand._bit_generator, "seed_seq", None) is not None:
+        numpy.seed()
+
+
+def _read_nothing() -> None:
+    """Leave what is typed to the sweep: nobody reads there in the background."""
+    if sys.stdin is None:  # it is closed, and its number may be that of another file
+        return
+    with suppress(OSError), open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 0)
+
+
+def _let_go_of_locks() -> None:
+    """Let go of files that are locked by the sweep: its locks end with it, and not a moment later with its workers."""
+    with suppress(OSError), open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        for entry in os.scandir("/proc/self/fdinfo"):
+            with suppress(OSError):
+                if "\nlock:" in Path(entry.path).read_text():
+                    # Not closed: the object that has it open would later close another file of the same number.
+                    os.dup2(nothing.fileno(), int(entry.name))
+
+
+def _ended() -> Iterator[tuple[int, int]]:
+    """Yield the children that have ended, with their exit codes."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, os.waitstatus_to_exitcode(status)
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError
 
 from inksweep.digits.config import saved
 from inksweep.errors import InputError
@@ -66,3 +67,15 @@ def test_a_word_that_cannot_be_read_is_named(sweep: Path, word: str) -> None:
         saved.settings(sweep / "7", ["seed=3", word])
     assert word in str(refused.value)
     assert "write KEY=VALUE" in str(refused.value)
+
+
+@pytest.mark.parametrize("folder", ["7", "winner"])
+def test_what_another_app_left_is_said_to_be_that(sweep: Path, folder: str) -> None:
+    for config in (sweep / "7" / ".hydra" / "config.yaml", sweep / "winner" / "config.yaml"):
+        config.write_text("x: 1\n")
+    with pytest.raises(InputError, match=r"holds no model .*\(no model.pt\), and its settings are another app's \(x: "):
+        saved.settings(sweep / folder)
+    # A run of our own, of which a setting was edited wrongly, is one all the same.
+    (sweep / folder / "model.pt").touch()
+    with pytest.raises(ConfigKeyError, match="'x'"):
+        saved.settings(sweep / folder)

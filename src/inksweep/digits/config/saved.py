@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from inksweep.digits.config import parse
 from inksweep.digits.config.schema import Config
-from inksweep.errors import InputError
+from inksweep.errors import InputError, explain
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import selection as selections
 
@@ -23,9 +23,21 @@ def settings(folder: Path, overrides: Iterable[str] = ()) -> Config:
         overrides: words `KEY=VALUE`, such as `data.root=/elsewhere`.
 
     Raises:
-        InputError: the folder is neither, a file in it is broken, or a word cannot be used; it is named.
+        InputError: the folder is neither or that of another app, a file in it is broken, or a word cannot be used; it
+            is named.
     """
-    return parse.parse(merged(_stored(folder), overrides))
+    stored = _stored(folder)
+    try:
+        parse.parse(stored)
+    except Exception as error:  # a value out of range, OmegaConf's for a key that is none
+        reason = explain(error)
+        if reason is not None and not RunDir(folder).model.exists():
+            raise InputError(
+                f"{shown(folder)}: holds no model of the digit classifier (no model.pt), and its settings are another "
+                f"app's ({reason}); inksweep compare and inksweep report read what any app leaves"
+            ) from error
+        raise
+    return parse.parse(merged(stored, overrides))
 
 
 def merged(stored: DictConfig, overrides: Iterable[str]) -> DictConfig:

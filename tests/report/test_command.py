@@ -159,6 +159,13 @@ def test_without_the_extra_a_sweep_says_nothing_of_it(tmp_path, caplog, monkeypa
     assert not made.sweep.report.exists()
 
 
+def test_a_report_that_was_asked_for_needs_the_extra_before_the_sweep_begins(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    afterwards.check_report(None)
+    with pytest.raises(InputError, match=r"^hydra\.sweeper\.report=true: jinja2 is not installed; pip install "):
+        afterwards.check_report(True)
+
+
 def test_the_password_of_a_database_is_not_among_the_words_of_a_command(tmp_path, monkeypatch):
     seen = {}
 

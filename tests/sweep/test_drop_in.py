@@ -316,7 +316,8 @@ def test_samplers_suggest_the_same(apps, sampler, missing, settings):
     if missing:
         with pytest.raises(CompactHydraException) as raised:
             apps.run("sphere", OURS, *space)
-        assert re.search(f"hydra.sweeper.sampler.*needs the package {missing[0]}; install it", one_line(raised))
+        said = f"needs the package {' and '.join(missing)}, which is not installed; install it (pip install "
+        assert re.search(f"^hydra.sweeper.sampler=.*{re.escape(said)}", one_line(raised))
         return
     stock, ours = apps.both("sphere", *space)
     assert len(ours.jobs) >= 2

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from inksweep import extras
-from inksweep.errors import InputError, last_line
+from inksweep.errors import InputError, last_line, need_extra
 from inksweep.paths import SweepDir, shown
 from inksweep.sweep.study.reader import STORAGE_VARIABLE
 from inksweep.sweep.study.storage import Address
@@ -22,6 +22,8 @@ LEAST_TRIALS_S = 10.0
 PATIENCE_S, CARD_PATIENCE_S = 120.0, 600.0
 # What an export needs besides torch.
 PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch-export": ()}
+# What `inksweep report` needs.
+NEEDED_BY_REPORT = ("plotly", "jinja2")
 # How `inksweep card` begins the line for a format that could not be written.
 NOT_EXPORTED = "not exported"
 
@@ -40,6 +42,19 @@ def check_exports(formats: Sequence[str]) -> None:
             )
 
 
+def check_report(asked: bool | None) -> None:
+    """Refuse, before hours of training, a report that was asked for and that this installation cannot write.
+
+    Args:
+        asked: `hydra.sweeper.report`. Where it is null, a report is written only if the extra is there.
+
+    Raises:
+        InputError: the message names what is missing.
+    """
+    if asked:
+        need_extra("hydra.sweeper.report=true", "report", NEEDED_BY_REPORT)
+
+
 def is_wanted(asked: bool | None, trials_s: float) -> bool:
     """Whether a report is to be written.
 
@@ -52,7 +67,7 @@ def is_wanted(asked: bool | None, trials_s: float) -> bool:
 
 def write(sweep: SweepDir, address: Address) -> None:
     """Write `report.html` if the extra is installed; whatever goes wrong is a line in the log."""
-    if extras.missing(("plotly", "jinja2")):
+    if extras.missing(NEEDED_BY_REPORT):
         return
     # The address of a database may hold a password: it must not be seen among the words of a command.
     environment = {} if address.url is None else {STORAGE_VARIABLE: address.url}

@@ -172,7 +172,8 @@ class Engine:
             yield
         except ModuleNotFoundError as error:
             name = type(self.study.sampler).__name__
-            raise InputError(f"hydra.sweeper.sampler: {name} needs the package {error.name}; install it") from error
+            said = f"{name} needs the package {error.name}; pip install {error.name}"
+            raise InputError(f"hydra.sweeper.sampler: {said}") from error
 
     def _is_surplus(self, trial: Trial) -> bool:
         """Whether other processes have meanwhile asked for the last trials; then `trial` is given back."""

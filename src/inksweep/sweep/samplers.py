@@ -6,6 +6,7 @@ built.
 
 import functools
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra_plugins.hydra_optuna_sweeper.config import TPESamplerConfig
 from omegaconf import DictConfig
 
+from inksweep import extras
 from inksweep.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 TRUSTED = ("optuna.samplers.*", "hydra_plugins.hydra_optuna_sweeper.*")
 # These keep count of their points in the study; another seed would begin another sequence.
 SEQUENTIAL = ("optuna.samplers.GridSampler", "optuna.samplers.QMCSampler")
+# Packages that Optuna imports only when such a sampler suggests its first point, and does not install by itself.
+NEEDS = {
+    "optuna.samplers.CmaEsSampler": ("cmaes",),
+    "optuna.samplers.GPSampler": ("scipy", "torch"),
+    "optuna.samplers.QMCSampler": ("scipy",),
+}
 
 
 @dataclass
@@ -56,11 +64,12 @@ def build(conf: DictConfig, space: "Space", existing: int, salt: int = 0) -> "Ba
         salt: what tells this process from others that ask for trials of the same study.
 
     Raises:
-        InputError: the sampler cannot be built like this, or not for this space.
+        InputError: the sampler cannot be built like this, or not for this space, or a package that it needs is missing.
     """
     import optuna
     from hydra.utils import instantiate
 
+    _check_packages(conf)
     moved: dict[str, Any] = {}
     if conf.get("seed") is not None and conf.get("_target_") not in SEQUENTIAL:
         moved["seed"] = conf.seed + existing + salt
@@ -77,6 +86,25 @@ def build(conf: DictConfig, space: "Space", existing: int, salt: int = 0) -> "Ba
     if not isinstance(sampler, optuna.samplers.BaseSampler):
         raise InputError(f"hydra.sweeper.sampler._target_={conf.get('_target_')}: is no Optuna sampler")
     return sampler
+
+
+def _check_packages(conf: DictConfig) -> None:
+    """Refuse a sampler whose packages are not installed, also one within another: it would end a sweep half-way."""
+    for place, target in _targets("hydra.sweeper.sampler", conf):
+        if lacking := extras.missing(NEEDS.get(target, ())):
+            raise InputError(
+                f"{place}={target}: needs the package {' and '.join(lacking)}, which is not installed; "
+                f"install it (pip install {' '.join(lacking)}) or choose another sampler"
+            )
+
+
+def _targets(place: str, conf: DictConfig) -> Iterator[tuple[str, str]]:
+    """Yield the key and the `_target_` of a sampler and of those that it uses, such as `independent_sampler`."""
+    yield place, str(conf.get("_target_"))
+    for key in conf:
+        node = conf.get(key)
+        if isinstance(node, DictConfig):
+            yield from _targets(f"{place}.{key!s}", node)
 
 
 def grid_size(sampler: "BaseSampler") -> int | None:

@@ -107,6 +107,7 @@ def _check(start: Start) -> Plan:
     space = declare(conf.params, conf.when, start.arguments, _extension(config, conf.custom_search_space), start.loader)
     full_data.check_ranking(space, config, start.compose)
     afterwards.check_exports(conf.winner.export)
+    afterwards.check_report(conf.report)
     definition = fingerprint.describe(space, conf.directions, _base(config), extension=conf.custom_search_space)
     configurations = final_stage.prepare(start, sweep, space)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

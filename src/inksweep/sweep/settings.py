@@ -166,7 +166,7 @@ class InksweepSweeperConf(OptunaSweeperConf):
     unrelated: list[str] = field(default_factory=list)
     # Print space, first points and an estimate of the time; write nothing.
     dry_run: bool = False
-    # Write report.html when the sweep ends, if the extra `report` is installed; null: unless all trials together took
+    # Write report.html when the sweep ends; null: if the extra `report` is installed, unless all trials together took
     # less than ten seconds.
     report: bool | None = None
     # Parameter -> distribution, or a value for all trials.

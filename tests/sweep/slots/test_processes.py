@@ -222,3 +222,24 @@ def test_a_fork_that_cannot_be_is_said_and_spawned_instead(app):
     done = app.run(*arguments, "hydra.launcher.start_method=fork", "hydra.sweeper.n_trials=2")
     assert done.returncode == 1
     assert f"hydra.launcher.start_method=fork: {said}; spawn or auto does it" in done.stderr
+
+
+LIMITED = """
+    def fork():
+        if fork_server.NAME in Path("/proc/self/comm").read_text():
+            raise BlockingIOError(11, "too many")
+        return os.fork()
+    fork_server.fork = fork
+    main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_a_worker_that_cannot_be_forked_says_so(app):
+    # More processes than the user may have: a limit that does not hold for root, so it is put in by hand.
+    code = CODE.replace("import hydra\n", "import hydra\nfrom inksweep.sweep.job import fork_server\n")
+    (app.root / "app.py").write_text(code.replace("    main()\n", LIMITED))
+    done = app.run("hydra.sweeper.n_trials=1")
+    assert done.returncode == 1
+    line = "3 workers died at once while they were starting: a worker could not be forked ([Errno 11] too many)"
+    assert line in done.stderr

@@ -9,8 +9,9 @@ What goes over its sockets (slots/processes.py is the other side):
 
     sweep -> fork server   (BEGIN, key, name, environment), with two file descriptors: the worker's end of its own
                            pipe, and where to report of it; (KILL, key)
-    fork server -> sweep   once: None, or why nothing can be forked from here
-    of a worker            its process id, and once it has ended its exit code, negative for a signal
+    fork server -> sweep   None, or why nothing can be forked from here; PRELOADED once all is imported
+    of a worker            its process id, and once it has ended its exit code, negative for a signal; or a line on
+                           why it could not be forked
 """
 
 import ctypes
@@ -32,7 +33,7 @@ from typing import Any, NoReturn
 
 from inksweep.sweep.job import children
 
-BEGIN, KILL = "begin", "kill"
+BEGIN, KILL, PRELOADED = "begin", "kill", "preloaded"
 # As `ps -o comm` shows it.
 NAME = "fork-server"
 # The longest message: a dictionary of a few variables.
@@ -83,6 +84,8 @@ def main(
     # The collector writes into every object that it looks at, and a page that is written to is no longer shared.
     gc.collect()
     gc.freeze()
+    with suppress(OSError):  # the sweep is gone: `run` sees it
+        control.send(pickle.dumps(PRELOADED))
     _Server(control, serve).run()
     os._exit(0)
 
@@ -133,7 +136,12 @@ class _Server:
     def _begin(self, key: int, files: Sequence[int], name: str, environment: Mapping[str, str]) -> None:
         connection, report = Connection(files[0]), Connection(files[1], readable=False)
         server = os.getpid()
-        pid = fork()
+        try:
+            pid = fork()
+        except OSError as error:  # too many processes, too little memory
+            with connection, report:
+                report.send(f"a worker could not be forked ({error})")
+            return
         if pid == 0:
             try:
                 children.call_this_process(name)

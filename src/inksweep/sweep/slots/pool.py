@@ -6,7 +6,6 @@ job/worker.py; what goes over the pipe between the two stands in job/job.py.
 
 import os
 import pickle
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -177,12 +176,14 @@ class Pool:
         if not was_ready and not ended:
             self._stillborn += 1
             if self._stillborn >= MAX_STILLBORN:
-                raise RuntimeError(f"{self._stillborn} workers died at once while they were starting")
+                raise RuntimeError(
+                    f"{self._stillborn} workers died at once while they were starting: {slot.process.ending()}"
+                )
             self._slots[slot.index].job = job
             return None
         if job is None:
             return None
-        error: Exception = TooLong("ended") if ended else WorkerDied(_how_it_ended(slot.process))
+        error: Exception = TooLong("ended") if ended else WorkerDied(slot.process.ending())
         return Done(job.number, error=error, seconds=time.perf_counter() - started)
 
     def _replace(self, slot: Slot) -> None:
@@ -201,12 +202,3 @@ def visible_devices() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [str(index) for index, line in enumerate(line for line in listed.splitlines() if line.startswith("GPU "))]
-
-
-def _how_it_ended(process: Process) -> str:
-    code = process.exitcode
-    if code is None:
-        return "the process that it was forked from has ended"
-    if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended with exit code {code}"

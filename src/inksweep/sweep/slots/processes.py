@@ -8,6 +8,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
@@ -40,9 +41,8 @@ class Process(Protocol):
     def has_ended(self) -> bool:
         """Whether it has ended."""
 
-    @property
-    def exitcode(self) -> int | None:
-        """How it ended, negative for a signal; None: it has not, or nobody knows."""
+    def ending(self) -> str:
+        """Say how it ended."""
 
     def kill(self) -> None:
         """End it now, and all that it has started."""
@@ -99,8 +99,10 @@ class Forked:
 
     def close(self) -> None:
         """Let the fork server end its workers, and itself."""
+        # While it imports it does not listen, and has no workers.
+        is_preloading = not select.select([self._control], [], [], 0)[0]
         self._control.close()
-        deadline = time.monotonic() + END_S
+        deadline = time.monotonic() + (0 if is_preloading else END_S)
         while time.monotonic() < deadline:
             with suppress(ChildProcessError):
                 if os.waitpid(self._pid, os.WNOHANG) == (0, 0):
@@ -118,7 +120,12 @@ class Forked:
             with suppress(AttributeError, OSError, ValueError):
                 stream.flush()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._pid = fork_server.fork()
+        try:
+            self._pid = fork_server.fork()
+        except OSError as error:  # too many processes, too little memory
+            self._control.close()
+            theirs.close()
+            raise CannotForkError(str(error)) from error
         if self._pid == 0:
             try:
                 self._control.close()
@@ -127,7 +134,8 @@ class Forked:
             finally:
                 os._exit(1)
         theirs.close()
-        obstacle = pickle.loads(self._control.recv(fork_server.MESSAGE))
+        answer = self._control.recv(fork_server.MESSAGE)
+        obstacle = pickle.loads(answer) if answer else "the process to fork them from was ended"
         if obstacle is not None:
             self.close()
             raise CannotForkError(obstacle)
@@ -157,14 +165,15 @@ class ForkedProcess:
     def __init__(self, reports: Connection, kill: Callable[[], None]):
         self.sentinel, self.kill = reports, kill
         self.pid: int | None = None
-        self.exitcode: int | None = None
+        self._code: int | None = None
+        self._obstacle: str | None = None
         self._is_lost = False
 
     def has_ended(self) -> bool:
         """Read what is reported of it."""
-        while self.exitcode is None and not self._is_lost and self.sentinel.poll():
+        while self._code is None and not self._is_lost and self.sentinel.poll():
             try:
-                number = self.sentinel.recv()
+                report = self.sentinel.recv()
             except (EOFError, OSError):
                 # The fork server was killed. The system has killed the worker with it, but not what that had started.
                 self._is_lost = True
@@ -172,8 +181,17 @@ class ForkedProcess:
                     with suppress(ProcessLookupError, PermissionError):
                         os.killpg(self.pid, signal.SIGKILL)
             else:
-                self.pid, self.exitcode = (number, None) if self.pid is None else (self.pid, number)
-        return self.exitcode is not None or self._is_lost
+                if isinstance(report, str):
+                    self._obstacle = report  # the end of the pipe follows
+                elif self.pid is None:
+                    self.pid = report
+                else:
+                    self._code = report
+        return self._code is not None or self._is_lost
+
+    def ending(self) -> str:
+        """Say how it ended."""
+        return self._obstacle or _ending(self._code)
 
     def join(self) -> None:
         """Wait for its exit code."""
@@ -234,14 +252,13 @@ class SpawnedProcess:
         """Its process id."""
         return self._process.pid
 
-    @property
-    def exitcode(self) -> int | None:
-        """How it ended."""
-        return self._process.exitcode
-
     def has_ended(self) -> bool:
         """Whether it has ended."""
-        return self.exitcode is not None
+        return self._process.exitcode is not None
+
+    def ending(self) -> str:
+        """Say how it ended."""
+        return _ending(self._process.exitcode)
 
     def kill(self) -> None:
         """Kill it, after all that it has started."""
@@ -252,6 +269,15 @@ class SpawnedProcess:
     def join(self) -> None:
         """Wait until it has ended."""
         self._process.join()
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "the process that it was forked from has ended"
+    if code < 0:
+        name = next((each.name for each in signal.Signals if each == -code), f"signal {-code}")
+        return f"its process was ended by {name}"
+    return f"its process ended with exit code {code}"
 
 
 @contextmanager

@@ -26,8 +26,9 @@ SWEEP = {
     "space": set(),
     "study": {"space"},
     "pruners": set(),
+    "search_space": set(),
     "samplers": {"space"},
-    "settings": {"pruners", "samplers"},
+    "settings": {"pruners", "samplers", "search_space"},
     "stopping": {"settings", "study"},
     "faults": {"study"},
     # The trial's process: it knows the study, and nothing of who started it.

@@ -220,7 +220,8 @@ def test_a_users_error_is_one_line(app, argument, line, trials):
         ("direction", ["maximize", "up"]),
         ("direction", []),
         ("storage", "study.db"),
-        ("study_name", "a/b"),
+        ("study_name", "a/../b"),
+        ("study_name", "/a"),
         ("study_name", ".."),
         ("study_name", ""),
     ],
@@ -302,6 +303,15 @@ def test_a_target_on_another_metric_may_be_any_number():
 @pytest.mark.parametrize("direction", [Direction.maximize, "maximize", ["maximize"]])
 def test_a_direction_may_have_any_of_the_stock_forms(direction):
     assert InksweepSweeperConf(direction=direction).directions == ["maximize"]
+
+
+def test_a_study_may_be_called_as_a_folder_in_folders():
+    assert InksweepSweeperConf(study_name="mnist/night").study_name == "mnist/night"
+
+
+def test_no_direction_is_that_of_the_stock_sweeper_and_capitals_are_as_good():
+    assert InksweepSweeperConf(direction=None).directions == ["minimize"]
+    assert InksweepSweeperConf(direction=["MAXIMIZE", "minimize"]).directions == ["maximize", "minimize"]
 
 
 def test_several_directions_are_kept_in_their_order():

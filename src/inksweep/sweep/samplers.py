@@ -73,6 +73,8 @@ def build(conf: DictConfig, space: "Space", existing: int, salt: int = 0) -> "Ba
     moved: dict[str, Any] = {}
     if conf.get("seed") is not None and conf.get("_target_") not in SEQUENTIAL:
         moved["seed"] = conf.seed + existing + salt
+    if conf.get("multivariate") is False and conf.get("group"):
+        moved["group"] = False  # our default; of parameters sampled apart there are no groups
     with warnings.catch_warnings():
         # Optuna warns that TPE's `group` may change in its later versions; a user of ours can do nothing about that.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

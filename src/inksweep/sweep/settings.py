@@ -5,7 +5,7 @@ Every start of every Hydra app in this environment imports this module: no torch
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -14,9 +14,10 @@ from hydra.core.config_store import ConfigStore
 from hydra_plugins.hydra_optuna_sweeper.config import Direction, OptunaSweeperConf
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from inksweep.errors import need
+from inksweep.errors import InputError, nearest, need
 from inksweep.sweep import pruners, samplers
 from inksweep.sweep.pruners import NoPrunerConf, PrunerConf
+from inksweep.sweep.search_space import as_params
 
 
 def _need(good: bool, key: str, value: object, allowed: str) -> None:
@@ -109,11 +110,18 @@ class WinnerConf:
         return self.seeds > 0 or self.full_data
 
 
+OURS = "inksweep.sweep.plugin.InksweepSweeper"
+STOCK = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
+# What `_target_` may be. A file made for the stock sweeper names its class, and whoever chooses hydra/sweeper=inksweep
+# with it means this one: both names are one member. OmegaConf goes by the names, Hydra takes a member as text.
+SweeperTarget = Enum("SweeperTarget", {OURS: OURS, STOCK: OURS}, type=str)  # type: ignore[misc]
+
+
 @dataclass
 class InksweepSweeperConf(OptunaSweeperConf):
     """Keys of `hydra.sweeper`: those of the stock Optuna sweeper with their meaning, and more."""
 
-    _target_: str = "inksweep.sweep.plugin.InksweepSweeper"
+    _target_: SweeperTarget = SweeperTarget[OURS]  # type: ignore[assignment]
     defaults: list[Any] = field(
         default_factory=lambda: [
             {"sampler": "tpe_joint"},
@@ -123,7 +131,7 @@ class InksweepSweeperConf(OptunaSweeperConf):
         ]
     )
     pruner: PrunerConf = MISSING
-    # minimize or maximize; of several objectives, a list.
+    # minimize or maximize, null is minimize; of several objectives, a list.
     direction: Any = Direction.minimize
     # URL of a database that Optuna knows: every process that is given the same study_name joins in. null: a journal
     # file in the sweep directory, for one process.
@@ -171,6 +179,8 @@ class InksweepSweeperConf(OptunaSweeperConf):
     report: bool | None = None
     # Parameter -> distribution, or a value for all trials.
     params: dict[str, Any] | None = None
+    # What `params` was called before Hydra 1.2.
+    search_space: Any = None
     # Parameter -> one of its values -> what is searched, or set, only while it has that value.
     when: Any = None
     # Stop once the best trial, by the objective, exceeds this; null: never.
@@ -179,10 +189,13 @@ class InksweepSweeperConf(OptunaSweeperConf):
     winner: WinnerConf = field(default_factory=WinnerConf)
 
     def __post_init__(self) -> None:
+        if self.search_space is not None:
+            raise InputError(f"hydra.sweeper.search_space: is hydra.sweeper.params now{as_params(self.search_space)}")
         name = self.study_name
-        _need(
-            name is None or (name not in ("", "..") and PurePath(name).name == name), "study_name", name, "a plain name"
-        )
+        # It names a folder, which may lie in others.
+        good_name = name is None or (PurePath(name).name not in ("", "..") and ".." not in PurePath(name).parts)
+        good_name = good_name and not (name and PurePath(name).is_absolute())
+        _need(good_name, "study_name", name, "a name, as night or mnist/night")
         good_storage = self.storage is None or (isinstance(self.storage, str) and "://" in self.storage)
         _need(
             good_storage, "storage", self.storage, "null (a file in the sweep directory) or a URL like sqlite:///a.db"
@@ -217,7 +230,9 @@ class InksweepSweeperConf(OptunaSweeperConf):
         """`minimize` or `maximize` for each objective, in whichever of the stock sweeper's forms they were given."""
         several = isinstance(self.direction, Sequence) and not isinstance(self.direction, str)
         given = self.direction if several else [self.direction]
-        return [name.name if isinstance(name, Direction) else str(name) for name in given]
+        # Optuna takes them in capitals too.
+        names = [name.name if isinstance(name, Direction) else str(name).lower() for name in given]
+        return [Direction.minimize.name] if self.direction is None else names
 
 
 def settings(sweeper: DictConfig) -> InksweepSweeperConf:
@@ -230,6 +245,10 @@ def settings(sweeper: DictConfig) -> InksweepSweeperConf:
     if isinstance(conf, InksweepSweeperConf):
         return conf
     given = dict(conf) if isinstance(conf, dict) else {k: v for k, v in vars(conf).items() if k != "defaults"}
+    known = [field.name for field in fields(InksweepSweeperConf)]
+    for key in given:
+        if key not in known:
+            raise InputError(f"hydra.sweeper.{key}: there is no such key{nearest(str(key), known)}")
     stock = {"pruner": NoPrunerConf(), "reuse_results": False, "on_mismatch": OnMismatch["continue"]}
     return InksweepSweeperConf(**{**stock, **given})
 

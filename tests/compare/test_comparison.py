@@ -111,6 +111,15 @@ def test_folders_that_cannot_be_read_are_listed_last_and_stop_nothing(
     assert "... and 2 more foreign or broken ones" in said
 
 
+def test_what_an_app_got_wrong_in_a_result_is_said_below(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(7):
+        path = sweep / str(number) / "result.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"remark": f"metrics.name='{number}': no number"}))
+    said = say("multirun", capsys=capsys)
+    assert "multirun/night/0: metrics.name='0': no number\n" in said
+    assert "... and 2 more (--columns run,remark)" in said
+
+
 def test_foreign_folders_alone_are_a_table_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, driver in (("a", "mysql"), ("b", "sqlite")):
         (place / name / ".hydra").mkdir(parents=True)

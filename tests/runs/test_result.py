@@ -106,6 +106,13 @@ def test_another_app_may_write_its_parameters_as_a_fraction(written: object, cou
     assert (read, type(read)) == (count, type(count))
 
 
+def test_metrics_of_an_app_that_no_sweep_ran_are_read_and_its_end_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"metrics": {"f1": 0.5}}')
+    run = reader.read(tmp_path)
+    assert (run.status, run.metrics) == (Status.FOREIGN, {"f1": 0.5})
+    assert run.reason == "its result.json does not say how it ended (it has no status)"
+
+
 def test_a_version_that_is_not_known_here_is_foreign_whatever_its_objectives_are(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text(json.dumps(RESULT | {"schema_version": 99, "objectives": {"val/loss": "less"}}))
@@ -146,6 +153,47 @@ class TestLeave:
         folder = make(tmp_path / "run")
         result.leave(RunDir(folder), Status.FAILED, "timeout", 1.0)
         assert held(folder / "result.json") == RESULT
+
+    @pytest.mark.parametrize("value", [0.5, [0.5, 2]])
+    def test_what_an_app_has_measured_is_kept(self, tmp_path: Path, value: object) -> None:
+        own = {"metrics": {"f1": 0.25, "auc": math.nan}, "seconds": {"train": 1.0}, "about": {"a": math.inf}, "seed": 3}
+        (tmp_path / "result.json").write_text(json.dumps(own))
+        known = {"command": "python app.py", "git": {"sha": "a", "dirty": False}, "seed": 4}
+        result.leave(RunDir(tmp_path), Status.COMPLETED, None, 2.5, value, known)
+        now = held(tmp_path / "result.json")
+        assert (now["status"], now["objective"], now["seed"]) == ("completed", {"name": None, "value": 0.5}, 3)
+        assert (now["metrics"], now["seconds"]) == ({"f1": 0.25}, {"total": 2.5, "train": 1.0})
+        assert (now["about"], now["command"], "remark" in now) == ({"a": None}, "python app.py", False)
+        run = reader.read(tmp_path)
+        assert (run.status, run.value, run.metrics["f1"]) == ("completed", 0.5, 0.25)
+
+    # What an app may have got wrong.
+    @pytest.mark.parametrize(
+        ("text", "remark"),
+        [
+            ('{"metrics": {"f1": 0.5, "name": "x", "good": true}}', "metrics.name='x', metrics.good=True: no number"),
+            ('{"metrics": [0.5]}', "metrics=[0.5]: must be a mapping of names to numbers"),
+            ('{"metrics": {"f1": ', "cannot be read (Expecting value: line 1 column 20 (char 19)); it is "),
+            ("[1]", "cannot be read (it holds no keys); it is result.json.unreadable now"),
+            ('{"objectives": 5, "schema_version": 1, "status": "completed"}', "objectives: 5 is no list; it is "),
+        ],
+    )
+    def test_what_an_app_got_wrong_is_said_and_hides_nothing(self, tmp_path: Path, text: str, remark: str) -> None:
+        (tmp_path / "result.json").write_text(text)
+        result.leave(RunDir(tmp_path), Status.COMPLETED, None, 1.0, 0.5)
+        assert remark in held(tmp_path / "result.json")["remark"]
+        run = reader.read(tmp_path)
+        assert (run.status, run.value) == ("completed", 0.5)
+        aside = tmp_path / "result.json.unreadable"
+        assert aside.is_file() is ("it is" in remark)
+        assert not aside.is_file() or aside.read_text() == text
+
+    def test_words_of_an_app_for_how_it_ended_are_not_those_of_the_sweep(self, tmp_path: Path) -> None:
+        (tmp_path / "result.json").write_text('{"status": "ok", "objective": {"name": "auc", "value": 7}}')
+        result.leave(RunDir(tmp_path), Status.FAILED, "SIGKILL", 1.0)
+        now = held(tmp_path / "result.json")
+        assert (now["status"], now["reason"], now["app"]) == ("failed", "SIGKILL", {"status": "ok"})
+        assert now["objective"] == {"name": "auc", "value": None}
 
     def test_a_folder_on_another_machine_is_not_made(self, tmp_path: Path) -> None:
         result.leave(RunDir(tmp_path / "far"), Status.FAILED, "timeout", 1.0)

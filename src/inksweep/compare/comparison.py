@@ -60,6 +60,7 @@ def compare(runs: Sequence[Run], wanted: Wanted) -> Table:
             *notes,
             *_blind(chosen, bool(wanted.group_by)),
             *_left_out(runs),
+            *_remarks(chosen),
             *_unreadable(chosen),
         ],
     )
@@ -185,6 +186,13 @@ def _unreadable(rows: Sequence[Row]) -> list[str]:
     if len(wrong) > NAMED:
         lines.append(f"... and {len(wrong) - NAMED:,} more foreign or broken ones (--columns run,status,reason)")
     return lines
+
+
+def _remarks(rows: Sequence[Row]) -> list[str]:
+    """Return what of the readable runs' files cannot be used, of the first few runs."""
+    lines = [f"{row.name}: {row.run.facts['remark']}" for row in rows if "remark" in row.run.facts]
+    more = len(lines) - NAMED
+    return lines if more <= 0 else [*lines[:NAMED], f"... and {more:,} more (--columns run,remark)"]
 
 
 def _runs(rows: Sequence[Row]) -> str:

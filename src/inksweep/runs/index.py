@@ -19,7 +19,7 @@ from inksweep.runs.reader import Run
 from inksweep.runs.result import ENDED, Status
 
 # Raise it when reader.py reads the same files into something else.
-FORMAT = 3
+FORMAT = 4
 # What a run is read from, as names in its folder; the first is there once it has ended.
 FILES = [str(path) for path in (RunDir(Path()).result, RunDir(Path()).config, RunDir(Path()).hydra)]
 # Some 3 KB each.

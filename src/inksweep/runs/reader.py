@@ -16,7 +16,7 @@ from inksweep.files import is_held, read_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs.find import is_file, is_final_stage, is_sweep, is_winner
 from inksweep.runs.metrics import curve, is_better_greater, is_of_validation, numbers
-from inksweep.runs.result import MEASURED, Result, Status
+from inksweep.runs.result import MEASURED, Result, Status, is_of_an_app
 from inksweep.runs.settings import read_settings
 
 
@@ -131,7 +131,8 @@ def _ended(run: Run) -> Run:
     content = read_json(RunDir(run.folder).result)
     ended = Result.of(content)
     if ended.status is Status.FOREIGN:
-        return replace(run, status=ended.status, reason=ended.reason)
+        measured = ended.metrics if is_of_an_app(content) else {}
+        return replace(run, status=ended.status, reason=ended.reason, metrics=measured)
     named = {}
     for number, objective in enumerate(ended.objectives, start=1):
         if objective.name is None and objective.value is None:

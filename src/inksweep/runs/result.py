@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from inksweep.errors import InputError
+from inksweep.errors import InputError, last_line
 from inksweep.files import read_json, write_json
 from inksweep.paths import RunDir
 from inksweep.runs.metrics import number, numbers
@@ -108,6 +108,8 @@ class Result:
     versions: dict[str, str] | None = field(default=None, metadata=_fact(dict))
     # Whether the validation pictures were among those it was trained on.
     trained_on_validation: bool | None = field(default=None, metadata=_fact(bool, always=False))
+    # What of the file cannot be used, in a line.
+    remark: str | None = field(default=None, metadata=_fact(str, always=False))
     # As `describe_error` returns it.
     error: dict[str, str] | None = field(default=None, metadata=_fact(dict))
 
@@ -169,6 +171,8 @@ class Result:
             ended = cls(Status(status), reason, _objectives(content))
         else:
             reason = f"result.json is not of a kind known here (schema_version {version!r}, status {status!r})"
+            if is_of_an_app(content):
+                reason = "its result.json does not say how it ended (it has no status)"
             ended = cls(Status.FOREIGN, reason)
             with suppress(ValueError):  # its keys may mean something else
                 ended.objectives = _objectives(content)
@@ -179,6 +183,11 @@ class Result:
         return replace(
             ended, metrics=numbers(content.get("metrics")), seconds=numbers(content.get("seconds")), **facts, rest=rest
         )
+
+
+def is_of_an_app(content: Mapping[str, Any]) -> bool:
+    """Whether a file only says what was measured, as an app of another kind leaves it (docs/any_hydra_app.md)."""
+    return "metrics" in content and "schema_version" not in content and "status" not in content
 
 
 # Those fields, with the JSON type of each; and those that a run of ours has in any case.
@@ -223,8 +232,18 @@ def write(path: Path, result: Result, *, durable: bool = True) -> None:
     write_json(path, result.content(), durable=durable)
 
 
-def leave(run: RunDir, status: Status, reason: str | None, seconds: float, value: Any = None) -> None:
+def leave(
+    run: RunDir,
+    status: Status,
+    reason: str | None,
+    seconds: float,
+    value: Any = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     """Write the result.json of a trial that has left none itself; nothing if its folder is on another machine.
+
+    What an app of another kind has left there, such as `metrics`, is kept, and what the sweep knows added. A file that
+    cannot be read is moved aside, and the result says so.
 
     Args:
         run: its folder.
@@ -232,14 +251,60 @@ def leave(run: RunDir, status: Status, reason: str | None, seconds: float, value
         reason: why it ended early.
         seconds: how long it ran.
         value: what it returned.
+        facts: what is known besides: fields of Result.
     """
-    if run.result.exists() or not run.root.exists():
+    if not run.root.exists():
+        return
+    own = _left_by_app(run)
+    if own is not None and own.status in ENDED:
         return
     values = [_returned(each) for each in (value if isinstance(value, list | tuple) else [value])]
     if status is Status.COMPLETED and any(each is not None and not math.isfinite(each) for each in values):
         status, reason = ending("diverged")
-    ended = Result(status, reason, [Objective(None, values[0] if values else None)], seconds={"total": seconds})
+    ended = own or Result()
+    names = [objective.name for objective in ended.objectives]
+    named = names if len(names) == len(values) else [None] * len(values)
+    ended = replace(ended, status=status, reason=reason,
+                    objectives=[Objective(*pair) for pair in zip(named, values, strict=True)],
+                    seconds={"total": seconds} | ended.seconds,
+                    **{key: fact for key, fact in (facts or {}).items() if getattr(ended, key) is None})  # fmt: skip
     write(run.result, ended, durable=False)  # what counts is in the study
+
+
+# Added to the name of a result.json that is no JSON.
+UNREADABLE_SUFFIX = ".unreadable"
+
+
+def _left_by_app(run: RunDir) -> Result | None:
+    """Return what the result.json of a trial holds, with a remark on what of it cannot be used; None: there is none."""
+    if not run.result.exists():
+        return None
+    try:
+        content = read_json(run.result)
+        own = Result.of(content)
+    except (InputError, ValueError) as error:
+        aside = run.result.with_name(run.result.name + UNREADABLE_SUFFIX)
+        with suppress(OSError):
+            run.result.replace(aside)
+        fact = last_line(error).removeprefix(f"{run.result}: ")
+        return Result(Status.BROKEN, remark=f"the app's result.json {fact}; it is {aside.name} now")
+    if own.status in ENDED:
+        return own
+    # Words for what the sweep has its own for.
+    other = {key: content[key] for key in ("schema_version", "status", "reason") if key in content}
+    return replace(own, rest=own.rest | ({"app": other} if other else {}), remark=_odd_metrics(content.get("metrics")))
+
+
+def _odd_metrics(metrics: Any) -> str | None:
+    """Return in a line what of an app's metrics is none; NaN and infinities are metrics without a value."""
+    if metrics is None or isinstance(metrics, dict):
+        odd = [
+            f"metrics.{name}={value!r:.50}"
+            for name, value in (metrics or {}).items()
+            if isinstance(value, bool) or not isinstance(value, int | float | None)
+        ]
+        return f"the app's result.json: {', '.join(odd)}: no number" if odd else None
+    return f"the app's result.json: metrics={metrics!r:.50}: must be a mapping of names to numbers"
 
 
 def _returned(value: Any) -> float | None:

@@ -29,7 +29,9 @@ class Job:
         conf = OmegaConf.structured(InksweepSweeperConf)
         given = {"direction": list(directions), "study_name": "night"}
         hydra = {
-            "job": {"num": 0},
+            "job": {"num": 0, "config_name": "config"},
+            "searchpath": [],
+            "overrides": {"hydra": [], "task": ["x=1"]},
             "runtime": {"cwd": str(folder), "output_dir": str(self.run_dir)},
             "sweep": {"dir": "."},
             "sweeper": OmegaConf.merge(conf, {"sampler": {"_target_": "x"}, "pruner": pruner, **given, **sweeper}),
@@ -106,6 +108,10 @@ def test_what_a_job_measured_is_kept_in_the_study(job):
 
     job.run(task)
     assert job.frozen.user_attrs[METRICS] == {"test/accuracy": 0.9}
+    assert (job.result["status"], job.result["objective"]["value"]) == ("completed", 0.5)
+    assert job.result["metrics"] == {"test/accuracy": 0.9}
+    assert job.result["remark"] == "the app's result.json: metrics.name='x': no number"
+    assert job.result["command"].endswith(" x=1")
 
 
 def test_a_job_takes_only_so_long(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
-from inksweep import trial
+from inksweep import command, trial
 from inksweep.errors import Diverged
 from inksweep.files import replacing
 from inksweep.paths import RunDir, SweepDir
-from inksweep.runs import result
+from inksweep.runs import provenance, result
 from inksweep.sweep.job import children
 from inksweep.sweep.job.job import EndNow
 
@@ -31,6 +32,9 @@ class TrialTask:
     def __init__(self, task: TaskFunction):
         self.task = task
         self._sweep_pid = os.getpid()
+        # For the processes that run its jobs, which were started otherwise.
+        self._program = command.program()
+        self._git = provenance.git_of(self._program.code)
 
     def __call__(self, cfg: DictConfig) -> Any:
         """Run the task."""
@@ -45,6 +49,12 @@ class TrialTask:
         hydra = HydraConfig.get()
         run, watcher, started = RunDir(Path(hydra.runtime.output_dir)), StudyWatcher(hydra), time.monotonic()
         _show_the_way(run, SweepDir(Path(hydra.runtime.cwd) / str(hydra.sweep.dir)), int(hydra.job.num))
+        command.hand(self._program)
+        facts = {
+            "command": command.again(hydra),
+            "git": self._git,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
         value: Any = None
         error: BaseException | None = None
         try:
@@ -68,7 +78,7 @@ class TrialTask:
             status, reason = result.ending(watcher.reason)
             if error:
                 status, reason = result.Status.FAILED, f"{type(error).__name__}: {error}"
-            result.leave(run, status, reason, time.monotonic() - started, value)
+            result.leave(run, status, reason, time.monotonic() - started, value, facts)
             watcher.finish(result.read_or_empty(run.result).metrics)
         return value
 

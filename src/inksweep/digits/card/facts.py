@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from inksweep.command import typed_in
 from inksweep.digits.card import labels
 from inksweep.digits.card.calibration import Answers, summary
 from inksweep.digits.card.measure import Measured
@@ -233,8 +234,11 @@ def _calibration(source: Source, measured: Measured) -> dict[str, Any]:
 
 def _training(source: Source, result: Result) -> dict[str, Any]:
     commands = (source.selection.commands if source.selection else []) or result.commands
+    commands = commands or ([result.command] if result.command else [])
+    home = source.started_in
     return {
-        "commands": commands or ([result.command] if result.command else []),
+        # As typed where the training was started, as all folders in a card.
+        "commands": commands if home is None else [typed_in(home, command) for command in commands],
         "seconds": result.seconds.get("total"),
         # Of each training in it, in their order.
         "seeds": result.seeds or [result.seed],

@@ -49,7 +49,8 @@ class TrialTask:
         hydra = HydraConfig.get()
         run, watcher, started = RunDir(Path(hydra.runtime.output_dir)), StudyWatcher(hydra), time.monotonic()
         _show_the_way(run, SweepDir(Path(hydra.runtime.cwd) / str(hydra.sweep.dir)), int(hydra.job.num))
-        command.hand(self._program)
+        if is_apart:
+            command.hand(self._program)
         facts = {
             "command": command.again(hydra),
             "git": self._git,

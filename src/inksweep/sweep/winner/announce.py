@@ -6,7 +6,8 @@ import sys
 
 from optuna.study import Study
 
-from inksweep.paths import SweepDir, WinnerDir, shown
+from inksweep.command import typed_in
+from inksweep.paths import SweepDir, WinnerDir, home, shown
 from inksweep.runs.selection import Candidate
 from inksweep.sweep.progress.wording import numbers, short
 from inksweep.sweep.settings import WinnerConf
@@ -71,7 +72,7 @@ class Saving:
         if saved is not None:
             saved_selection = saving.saved_selection(self.sweep)
             for command in saved_selection.commands if saved_selection else ():
-                log.info("train it again: %s", command)
+                log.info("train it again: %s", typed_in(home(), command))
             log.info("how to use it: %s", shown(saved.card))
 
     def _save(self, decided: Choice) -> WinnerDir | None:

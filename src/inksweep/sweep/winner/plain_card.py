@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from inksweep.paths import RunDir, SweepDir, shown
+from inksweep.command import typed_in
+from inksweep.paths import RunDir, SweepDir, home, shown
 from inksweep.runs.selection import Candidate, Selection
 from inksweep.sweep.winner.choice import Choice
 from inksweep.sweep.winner.full_data import HOW_TO_LOAD, is_ours
@@ -41,7 +42,7 @@ def card(sweep: SweepDir, choice: Choice, selection: Selection) -> str:
         "Run it again:",
         "",
         "```",
-        *selection.commands,
+        *(typed_in(home(), command) for command in selection.commands),
         "```",
         "",
     ]

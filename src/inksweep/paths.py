@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -249,6 +250,39 @@ def typed(path: str | Path, key: str = "", start: Path | None = None) -> Path:
         raise InputError(f"{name}: the home folder is not known; write the whole path (or ./~ for that name)")
     # As it stands where that means the same: messages show it.
     return place if start is None and home() == Path.cwd() else (start or home()) / place
+
+
+def cache() -> Path | None:
+    """Return the folder for what can be made again: INKSWEEP_CACHE, else the user's cache folder; None: there is none.
+
+    The user's is `$XDG_CACHE_HOME/inksweep` or `~/.cache/inksweep`, or what the system has in its place.
+
+    Raises:
+        InputError: INKSWEEP_CACHE begins with a home folder that is not known.
+    """
+    from platformdirs import user_cache_path
+
+    if named := os.environ.get("INKSWEEP_CACHE"):
+        return typed(named, "INKSWEEP_CACHE")
+    folder = user_cache_path("inksweep")
+    return folder if folder.is_absolute() else None  # without a home it is called ~
+
+
+def temporary() -> Path | None:
+    """Return a folder of this user's among those for temporary files, the same for all processes; None: there is none.
+
+    Somebody else may have made it: see that it is the user's before it is used.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    try:
+        return Path(tempfile.gettempdir(), f"inksweep-{user}")
+    except FileNotFoundError:
+        return None
+
+
+def spare_data() -> list[Path]:
+    """Return where prepared data go if their own folder may only be read: to the user's cache, else to `temporary`."""
+    return [folder / "data" for folder in (cache(), temporary()) if folder is not None]
 
 
 def shown(path: Path) -> str:

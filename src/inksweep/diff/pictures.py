@@ -5,6 +5,7 @@ has stored.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inksweep.errors import Unavailable
-from inksweep.paths import RunDir, shown
+from inksweep.paths import RunDir, shown, spare_data
 from inksweep.runs.reader import Run
 
 Images = npt.NDArray[np.uint8]
@@ -35,9 +36,10 @@ def find(runs: Iterable[Run], split: str, labels: npt.NDArray[np.integer[Any]]) 
     """
     looked: dict[str, None] = {}
     for run in runs:
-        for root in _roots(run):
-            looked[shown(root)] = None
-            for folder in _prepared(root, run):
+        roots = list(_roots(run))
+        looked |= dict.fromkeys(map(shown, roots))
+        for place in (*(root / "prepared" for root in roots), *spare_data()):
+            for folder in _prepared(place, run):
                 images = _images(folder, run, split)
                 if images is not None and np.array_equal(images[1], labels):
                     return images[0]
@@ -50,6 +52,7 @@ def _roots(run: Run) -> Iterator[Path]:
     root = run.settings.get("data.root")
     if isinstance(root, str):
         started_in = started_from(run.folder)
+        root = os.path.expanduser(root)  # noqa: PTH111  ./~ is no home folder
         yield from dict.fromkeys(here / root for here in (started_in, Path.cwd()) if here is not None)
 
 
@@ -74,10 +77,11 @@ def started_from(folder: Path) -> Path | None:
     return None
 
 
-def _prepared(root: Path, run: Run) -> Iterator[Path]:
-    """Yield the prepared folders in `root` that were shaped by the settings of `run`."""
-    name = str(run.settings.get("data.name"))
-    folders = [folder for folder in (root / "prepared").glob("*") if folder.name.rpartition("-")[0] == name]
+def _prepared(place: Path, run: Run) -> Iterator[Path]:
+    """Yield the prepared folders in `place` that were shaped by the settings of `run`."""
+    # One digest in data.root, two where prepared files lie if that may only be read.
+    name = re.compile(re.escape(str(run.settings.get("data.name"))) + "(-[0-9a-f]{8}){1,2}")
+    folders = [folder for folder in place.glob("*") if name.fullmatch(folder.name)]
     for folder in sorted(folders):
         try:
             facts = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["facts"]

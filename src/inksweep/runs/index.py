@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from inksweep.paths import RunDir
+from inksweep.paths import RunDir, cache
 from inksweep.runs import reader
 from inksweep.runs.reader import Run
 from inksweep.runs.result import ENDED, Status
@@ -54,11 +54,15 @@ def fingerprint(folder: Path) -> str | None:
 
 
 def location() -> Path:
-    """Return the path of the file: in the folder named by INKSWEEP_CACHE, else in the user's cache folder."""
-    from platformdirs import user_cache_path
+    """Return the path of the file, in the user's cache.
 
-    folder = os.environ.get("INKSWEEP_CACHE")
-    return (Path(folder) if folder else user_cache_path("inksweep")) / "runs.sqlite"
+    Raises:
+        FileNotFoundError: the user has none.
+    """
+    folder = cache()
+    if folder is None:
+        raise FileNotFoundError("no cache folder")
+    return folder / "runs.sqlite"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from inksweep.digits.card.calibration import Answers
 from inksweep.digits.card.source import Source, find
 from inksweep.digits.data import dataset
 from inksweep.digits.data.dataset import Digits
-from inksweep.digits.data.prepared import checksum
+from inksweep.digits.data.prepared import sha256
 from inksweep.digits.export.check import latency
 from inksweep.digits.export.formats import FORMATS
 from inksweep.digits.models import Ensemble, parameter_count
@@ -148,7 +148,7 @@ def _exports(source: Source, building: WinnerDir) -> dict[str, Any]:
     Returns:
         By format what export.json says of it, or `{"failed": reason}`.
     """
-    model_sha256, recorded = checksum(building.model, "sha256"), export.recorded(building.root)
+    model_sha256, recorded = sha256(building.model), export.recorded(building.root)
     own = {
         name: building.root / kind.file
         for name, kind in FORMATS.items()

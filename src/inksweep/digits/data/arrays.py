@@ -1,15 +1,12 @@
 """Raw files become prepared arrays: checked against the config, scaled, shuffled, and put in place under a lock.
 
 `prepare` is the only door to a data set. When the prepared files are in order it reads nothing but their checksums:
-torchvision, which takes seconds to import, is imported only where the raw files have to be read. All that is fetched or
-made goes into a staging folder in `data.root` first and is moved into place when it is known to be good, so that
-neither a second process nor a kill half-way leaves something behind that looks complete.
+torchvision, which takes seconds to import, is imported only where the raw files have to be read.
 """
 
 import logging
+import os
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +15,22 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from inksweep.digits.config.data import DataConfig
-from inksweep.digits.data import sources
+from inksweep.digits.data import raw, sources
+from inksweep.digits.data.place import Unwritable, locked, private, staging, writing
 from inksweep.digits.data.prepared import (
     SPLITS,
     Manifest,
     PreparedDir,
     RawFile,
     altered,
-    checksum,
     damage,
     prepared_dir,
     prepared_facts,
+    sha256,
+    spare_dir,
 )
-from inksweep.errors import InputError
-from inksweep.files import held, is_held
+from inksweep.errors import InputError, Unavailable
+from inksweep.paths import spare_data, temporary
 
 log = logging.getLogger(__name__)
 
@@ -39,69 +38,91 @@ log = logging.getLogger(__name__)
 def prepare(conf: DataConfig) -> PreparedDir:
     """Make sure that the prepared files of a data set exist and are what they were, and return their paths.
 
+    They lie in data.root; where that may only be read, in the user's cache or in a folder for temporary files.
+
     Raises:
         InputError: the files cannot be had, were altered, or do not fit the config; the message names file or key.
     """
     prepared = prepared_dir(conf)
     if damage(prepared, conf) is None:
         return prepared
-    root = conf.folder
-    with _locked(root):
+    try:
+        return _made(prepared, conf, conf.folder)
+    except Unwritable as refused:
+        return _elsewhere(conf, str(refused))
+
+
+def _elsewhere(conf: DataConfig, refusal: str) -> PreparedDir:
+    """Prepare the raw files of a data.root that may only be read."""
+    refusals = [f"data.root={conf.root}: cannot be written ({refusal})"]
+    for place in spare_data():
+        try:
+            if place.parent == temporary():
+                private(place.parent)
+            prepared = spare_dir(conf, place)
+            return prepared if damage(prepared, conf) is None else _made(prepared, conf, place)
+        except Unwritable as refused:
+            refusals.append(f"{place}: neither ({refused})")
+        except Unavailable as missing:
+            files = ", ".join(conf.checksums or ()) or "its files"
+            raise InputError(
+                f"{refusals[0]}, and {missing}: name another folder to fetch them into, or have {files} put into "
+                f"{raw.folder(conf.folder, conf)}"
+            ) from missing
+    raise InputError(f"{'; '.join(refusals)}. Name a folder for what is prepared with INKSWEEP_CACHE")
+
+
+def _made(prepared: PreparedDir, conf: DataConfig, place: Path) -> PreparedDir:
+    """Prepare in the folder `place`, under its lock.
+
+    Raises:
+        Unwritable: it may not be written.
+        Unavailable: it is not data.root, and the raw files are not there.
+    """
+    with locked(place):
         # Another process may have done the work while this one waited for the lock.
         fault = damage(prepared, conf)
         if fault is None:
             return prepared
-        if prepared.root.exists():
+        if os.path.exists(prepared.root):  # noqa: PTH110  pathlib's raises in a folder that may not be entered
             log.warning("%s: it is made again from the raw files", fault)
-        for stale in root.glob(".staging-*"):
+        for stale in place.glob(".staging-*"):
             shutil.rmtree(stale, ignore_errors=True)
-        _build(prepared, conf)
+        _build(prepared, conf, place)
     return prepared
 
 
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Hold the lock of a data root; the kernel frees it if this process dies."""
-    lock = root / ".lock"
-    with ExitStack() as stack:
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            if is_held(lock):
-                log.info("another process is preparing data in %s: waiting for it", root)
-            stack.enter_context(held(lock, None))
-        except OSError as error:
-            raise sources.unwritable(root, error) from error
-        yield
-
-
-def _build(prepared: PreparedDir, conf: DataConfig) -> None:
+def _build(prepared: PreparedDir, conf: DataConfig, place: Path) -> None:
     root = conf.folder
     # The md5 of when these files were first read, where they were; data.checksums counts more.
     before = Manifest.read(prepared.manifest)
-    expected = {Path(file.path).name: file.md5 for file in (before.raw if before else [])} | (conf.checksums or {})
-    pictures = sources.obtain(conf, expected)
-    raw = [RawFile.seen(path, root) for path in sources.own_files(root, conf)]
-    _check_verified(raw, conf)
-    with sources.staging(root) as folder:
+    known = {raw.known_as(Path(file.path)): file.md5 for file in (before.raw if before else [])}
+    expected = known | (conf.checksums or {})
+    pictures = sources.obtain(conf, expected) if place == root else sources.here(conf, expected, place)
+    read = [RawFile.seen(path, root) for path in raw.files(root, conf)]
+    _check_verified(read, conf)
+    with staging(place) as folder:
         staged = PreparedDir(folder)
         for split in SPLITS:
             images, labels = _shaped(*pictures[split], split, conf)
-            np.save(staged.images(split), images, allow_pickle=False)
-            np.save(staged.labels(split), labels, allow_pickle=False)
-        sums = {path.name: checksum(path, "sha256") for path in staged.arrays}
-        prepared.root.mkdir(parents=True, exist_ok=True)
-        for path in staged.arrays:
-            path.replace(prepared.root / path.name)
-    Manifest(prepared_facts(conf), sums, raw).write(prepared.manifest)
-    log.info("%s: prepared in %s", conf.name, prepared.root)
+            with writing(place):
+                np.save(staged.images(split), images, allow_pickle=False)
+                np.save(staged.labels(split), labels, allow_pickle=False)
+        with writing(place):
+            sums = {path.name: sha256(path) for path in staged.arrays}
+            prepared.root.mkdir(parents=True, exist_ok=True)
+            for path in staged.arrays:
+                path.replace(prepared.root / path.name)
+            Manifest(prepared_facts(conf), sums, read).write(prepared.manifest)
+    log.info("%s: prepared in %s%s", conf.name, prepared.root, "" if place == root else f"; {root} may only be read")
 
 
-def _check_verified(raw: list[RawFile], conf: DataConfig) -> None:
+def _check_verified(read: list[RawFile], conf: DataConfig) -> None:
     """Check that every file data.checksums names was among those read, and is still the one named."""
-    found = {Path(file.path).name: file for file in raw}
+    found = {raw.known_as(Path(file.path)): file for file in read}
     for name, md5 in (conf.checksums or {}).items():
         if name not in found:
-            raise InputError(f"data.checksums.{name}: there is no such file in {sources.raw_folder(conf.folder, conf)}")
+            raise InputError(f"data.checksums.{name}: there is no such file in {raw.folder(conf.folder, conf)}")
         if found[name].md5 != md5:
             raise altered(conf.folder / found[name].path, found[name].md5, md5)
 
@@ -127,7 +148,7 @@ def _shaped(
 
 
 def _check(images: NDArray[np.uint8], labels: NDArray[np.int64], split: str, conf: DataConfig) -> None:
-    source, key = f"data.source._target_={sources.class_name(conf)}", f"{split}_images"
+    source, key = f"data.source._target_={raw.class_name(conf)}", f"{split}_images"
     if images.dtype != np.uint8 or images.ndim != 3:
         raise InputError(f"{source}: .data must be uint8 (n, h, w), is {images.dtype} {images.shape}")
     if len(images) != getattr(conf, key):

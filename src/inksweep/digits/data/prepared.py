@@ -7,12 +7,14 @@ file that is already mapped stays what it was. This room knows files and checksu
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from inksweep.digits.config.data import DataConfig
 from inksweep.digits.config.parse import plain
+from inksweep.digits.data import raw
 from inksweep.errors import InputError
 from inksweep.files import write_json
 
@@ -55,6 +57,7 @@ class RawFile:
 
     # Relative to data.root.
     path: str
+    # Of the gzipped file, if it is one; the md5 is that of its content.
     size: int
     mtime_ns: int
     md5: str
@@ -63,7 +66,7 @@ class RawFile:
     def seen(cls, path: Path, root: Path) -> "RawFile":
         """Describe the file `path` below `root`."""
         status = path.stat()
-        return cls(path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns, checksum(path, "md5"))
+        return cls(path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns, raw.md5(path))
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,22 @@ def prepared_dir(conf: DataConfig) -> PreparedDir:
     return PreparedDir(conf.folder / "prepared" / f"{conf.name}-{hashlib.sha256(facts).hexdigest()[:8]}")
 
 
-def checksum(path: Path, algorithm: str) -> str:
+def spare_dir(conf: DataConfig, place: Path) -> PreparedDir:
+    """Return the folder below `place` for these settings and the raw files that are there now.
+
+    Its name also says what is in the raw files: at the path of this data.root another data set may lie tomorrow, or in
+    another container. Of a class that keeps its files elsewhere, the path has to do.
+    """
+    found = raw.files(conf.folder, conf)
+    content = [[raw.known_as(path), raw.md5(path)] for path in found] or str(conf.folder.resolve())
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]
+    return PreparedDir(place / f"{prepared_dir(conf).root.name}-{digest}")
+
+
+def sha256(path: Path) -> str:
     """Return the hex digest of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def damage(prepared: PreparedDir, conf: DataConfig) -> str | None:
@@ -123,28 +138,38 @@ def damage(prepared: PreparedDir, conf: DataConfig) -> str | None:
     """
     manifest = Manifest.read(prepared.manifest)
     if manifest is None or manifest.facts != prepared_facts(conf):
-        return f"{prepared.manifest} cannot be read" if prepared.manifest.exists() else f"{prepared.root} is not there"
+        return f"{prepared.manifest} cannot be read" if _exists(prepared.manifest) else f"{prepared.root} is not there"
     for file in manifest.raw:
         _check_unchanged(file, conf.folder, conf.checksums or {})
     for path in prepared.arrays:
         # sha256: processors have an instruction for it, 55 MB cost 0.05 s; md5 would cost twice that.
-        if not path.is_file() or checksum(path, "sha256") != manifest.sha256.get(path.name):
+        try:
+            is_whole = sha256(path) == manifest.sha256.get(path.name)
+        except OSError:  # gone, or another user's
+            is_whole = False
+        if not is_whole:
             return f"{path} is missing or damaged"
     return None
 
 
+def _exists(path: Path) -> bool:
+    # pathlib's raises in a folder that may not be entered
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def _check_unchanged(file: RawFile, root: Path, checksums: dict[str, str]) -> None:
     path = root / file.path
-    expected = checksums.get(path.name, file.md5)
+    expected = checksums.get(raw.known_as(path), file.md5)
     if file.md5 != expected:
         raise altered(path, file.md5, expected)
-    if not path.is_file():
+    try:
+        status = path.stat()
+    except OSError:
         return  # the prepared files are enough
-    status = path.stat()
     # Reading it is only worth it when it was touched.
     if (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns):
         return
-    found = checksum(path, "md5")
+    found = raw.md5(path)
     if found != expected:
         raise altered(path, found, expected)
 

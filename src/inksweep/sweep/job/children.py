@@ -7,7 +7,7 @@ trial leaves running is found, wherever it has put itself, as Linux hands an orp
 import ctypes
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ ENDING = tuple(
 TRACKERS = ("multiprocessing.resource_tracker", "loky.backend.resource_tracker")
 KEPT = (*TRACKERS, "multiprocessing.forkserver", "loky.backend.popen_loky", "torch/_inductor/compile_worker")
 
-_is_deaf = False
+# Handlers that forked children do not keep.
+_kept_from_children: list[Callable[[int, Any], None]] = []
 
 
 def be_deaf(signals: Iterable[int] = ENDING) -> None:
@@ -35,16 +36,24 @@ def be_deaf(signals: Iterable[int] = ENDING) -> None:
     Ignored signals stay ignored in programs that are started, which then cannot be terminated. A handler that does
     nothing is dropped when another program is loaded, and taken out of forked children here.
     """
-    global _is_deaf
+    keep_from_children(_ignore)
     for number in signals:
         signal.signal(number, _ignore)
-    if hasattr(os, "register_at_fork") and not _is_deaf:
+
+
+def keep_from_children(handler: Callable[[int, Any], None]) -> None:
+    """Let forked children have the default handlers where this process has `handler` for one of ENDING.
+
+    A process that a trial forks would else take what ends it for a word to the sweep, and go on.
+    """
+    if not _kept_from_children and hasattr(os, "register_at_fork"):
         # Blocked meanwhile: one that comes before the child has its handlers waits for them.
         block, unblock = (
             partial(signal.pthread_sigmask, how, ENDING) for how in (signal.SIG_BLOCK, signal.SIG_UNBLOCK)
         )
         os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=_hear)
-        _is_deaf = True
+    if handler not in _kept_from_children:
+        _kept_from_children.append(handler)
 
 
 def _ignore(number: int, frame: object) -> None:
@@ -53,7 +62,7 @@ def _ignore(number: int, frame: object) -> None:
 
 def _hear() -> None:
     for number in ENDING:
-        if signal.getsignal(number) is _ignore:
+        if signal.getsignal(number) in _kept_from_children:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 

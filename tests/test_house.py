@@ -48,7 +48,8 @@ SWEEP = {
     "dry_run": {"job", "progress", "samplers", "slots", "space", "start", "study", "winner"},
     "session": {"afterwards", "context", "dry_run", "engine", "faults", "progress", "pruners", "samplers", "slots",
                 "space", "start", "stopping", "study", "supervise", "winner"},
-    "plugin": {"job", "session", "settings", "slots", "space", "start"},
+    "single_run": set(),
+    "plugin": {"job", "session", "settings", "single_run", "slots", "space", "start"},
 }  # fmt: skip
 DIGITS = {
     "augment": set(),

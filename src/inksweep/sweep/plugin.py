@@ -5,6 +5,7 @@ Every start of every Hydra app in this environment imports this module: no torch
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
@@ -18,6 +19,7 @@ from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from inksweep.errors import InputError, need
+from inksweep.sweep import single_run
 from inksweep.sweep.settings import settings
 
 # Bytes of a name on most file systems; with some to spare, as the number in it is that of the first trial.
@@ -125,3 +127,9 @@ def _one_line() -> Iterator[None]:
         yield
     except InputError as error:
         raise CompactHydraException(str(error)) from error
+
+
+# No other place is passed by every app before it runs once: there Hydra makes no sweeper, and a callback would need the
+# app to trust it.
+if (line := single_run.hint(sys.argv)) is not None and sys.stderr is not None:
+    print(line, file=sys.stderr)

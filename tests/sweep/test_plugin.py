@@ -99,10 +99,30 @@ def test_a_sweep_ends_with_its_files_and_a_rerun_does_only_what_is_missing(app):
     assert len({x for _, x in ran(app)}) == 5
     assert (app / "night/0/result.json").stat().st_mtime_ns == before
 
-    finished = run(app, "hydra.sweeper.n_trials=5")
+    # Nothing is left to do: the points to try would use up trials that there are none of.
+    known = summary(app)["incumbent"]["params"]["x"]
+    finished = run(app, "hydra.sweeper.n_trials=5", f"hydra.sweeper.enqueue=[{{x: {known}}}, {{x: 9}}, {{x: 9}}]")
     assert len(ran(app)) == 5
+    assert "hydra.sweeper.enqueue: 1 of 3 points are new, the study has the others" in finished.stdout
+    assert "5 of 5 trials are done; a higher hydra.sweeper.n_trials goes on" in finished.stdout
     assert "all 5 trials are done" in finished.stdout
     assert "winner: trial" in finished.stdout
+
+
+def test_a_space_that_is_exhausted_says_how_many_trials_were_not_trained(app):
+    done = run(app, "hydra.sweeper.params={x: 'choice(1,2)'}", "hydra.sweeper.n_trials=9", "hydra.sweeper.target=null")
+    assert done.returncode == 0, done.stderr
+    assert len(ran(app)) == 2
+    assert "7 of its 9 trials were not trained: their points were known already" in done.stdout
+    assert "hydra.sweeper.reuse_results=false" in done.stdout
+
+
+def test_a_grid_says_how_many_points_it_has(app):
+    grid = ["hydra/sweeper/sampler=grid", "hydra.sweeper.params={x: 'choice(1,2)'}"]
+    done = run(app, *grid, "hydra.sweeper.target=null")
+    assert done.returncode == 0, done.stderr
+    assert "hydra.sweeper.n_trials=3: the grid has 2 points" in done.stdout
+    assert "all 2 trials are done" in done.stdout
 
 
 def test_the_target_ends_a_sweep(app):

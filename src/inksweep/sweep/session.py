@@ -129,7 +129,9 @@ def _open(start: Start, plan: Plan) -> Context:
     owner = Owner(study, plan.sweep, plan.address)
     existing = len(study.get_trials(deepcopy=False))
     study.sampler = samplers.build(start.config.hydra.sweeper.sampler, space, existing, owner.salt)
-    first_points.enqueue(study, space, conf.enqueue)
+    new = first_points.enqueue(study, space, conf.enqueue)
+    if (given := len(conf.enqueue or [])) > new:
+        log.info("hydra.sweeper.enqueue: %d of %d points are new, the study has the others", new, given)
     if conf.warm_start is not None:
         first_points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, plan.address.url)
     # A result that the study has from another search says nothing of the same point in this one.
@@ -145,12 +147,9 @@ def _go_on(context: Context) -> None:
     for number in repair(context.study, context.owner.orphans(), alone=context.is_alone):
         log.info("trial %d was lost with its process; it is repeated under a new number", number)
     context.ledger.look()
-    log.info(
-        "sweep %s: %d of %d trials are done",
-        context.study.study_name,
-        context.ledger.finished,
-        context.rules.n_trials,
-    )
+    done, n_trials = context.ledger.finished, context.rules.n_trials
+    more = "; a higher hydra.sweeper.n_trials goes on" if done >= n_trials else ""
+    log.info("sweep %s: %d of %d trials are done%s", context.study.study_name, done, n_trials, more)
 
 
 def _search(

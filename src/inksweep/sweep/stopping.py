@@ -78,6 +78,8 @@ class Rules:
 def rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool) -> Rules:
     """Return the rules that the settings of a sweep stand for."""
     n_trials = min(conf.n_trials, grid_size or conf.n_trials)
+    if n_trials < conf.n_trials:
+        log.info("hydra.sweeper.n_trials=%d: the grid has %d points", conf.n_trials, n_trials)
     return Rules(
         n_trials=n_trials,
         max_failures=conf.failures_allowed(n_trials),
@@ -352,6 +354,13 @@ def say_why(now: Standing, reason: Reason) -> None:
         reason: of the rule that ended it. Others may hold too: each of them would end the next start at once.
     """
     log.info("sweep %s ends: %s", now.ledger.study.study_name, reason.stop.line(now.rules))
+    if now.ledger.copied:
+        log.info(
+            "%d of its %d trials were not trained: their points were known already, and took the results "
+            "(hydra.sweeper.reuse_results=false trains them again)",
+            now.ledger.copied,
+            now.ledger.finished,
+        )
     if reason.stop.raise_this is None or now.rules.target is None:
         return
     higher = [

@@ -32,6 +32,8 @@ class Ledger:
         # Of all trials that have ended, in seconds; and the latest of those that were run.
         self.seconds = 0.0
         self.durations: list[float] = []
+        # Trials that were not run, because their points were known.
+        self.copied = 0
         self._order = order(study)
         self._seen = 0
         self._counted: list[int] = []
@@ -101,6 +103,7 @@ class Ledger:
         if is_complete or (trial.state is TrialState.PRUNED and trial.user_attrs.get(REASON) != ENDED_WITH_SWEEP):
             self._try(trial)
         if COPIES in trial.user_attrs:
+            self.copied += 1
             return
         if is_complete or trial.user_attrs.get(REASON) == "diverged":
             self._certain.setdefault(point(trial.params), trial)

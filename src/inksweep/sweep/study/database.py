@@ -93,7 +93,7 @@ class PatientStorage(RDBStorage):
         self._place = _place(url)
         self._patience_s = SILENT_BEATS * heartbeat_s
         self._away_since: float | None = None
-        self._is_waiting = False
+        self._is_waiting = self._is_given_up = False
         # When it answered again after it had been away, by `time.monotonic()`.
         self.back_at: float | None = None
         with warnings.catch_warnings():
@@ -128,7 +128,7 @@ class PatientStorage(RDBStorage):
             if self._away_since is not None and self._is_waiting:
                 log.warning("%s: answers again, after %.0f s", self._place, time.monotonic() - self._away_since)
             if self._away_since is not None:
-                self._away_since, self.back_at = None, time.monotonic()
+                self._away_since, self.back_at, self._is_given_up = None, time.monotonic(), False
             return answer
 
     def _wait(self, pause: float, reason: str, error: Exception) -> None:
@@ -144,7 +144,8 @@ class PatientStorage(RDBStorage):
             if self._is_waiting:
                 log.warning("%s: does not answer (%s); trying again for %g s", self._place, reason, self._patience_s)
         away = now - self._away_since
-        if lasts or away + pause > self._patience_s:
+        if lasts or self._is_given_up or away + pause > self._patience_s:
+            self._is_given_up = True
             raise DatabaseAway(f"{self._place}: did not answer for {away:.0f} s ({reason})") from error
         time.sleep(pause)
 

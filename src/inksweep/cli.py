@@ -5,9 +5,7 @@ it needs itself. `inksweep --help` therefore answers without torch, and no comma
 """
 
 import argparse
-import io
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,17 +24,10 @@ COMMANDS: dict[str, tuple[str, Command]] = {}
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command in `argv` (by default what was typed); user errors are one line and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a folder's name may hold what the terminal cannot show
-    arguments = _parse(_parser(), sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        with one_line_errors():
-            arguments.run(arguments)
-            sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read enough; Python flushes once more when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with one_line_errors():
+        arguments = _parse(_parser(), sys.argv[1:] if argv is None else argv)
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        arguments.run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

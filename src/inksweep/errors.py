@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from inksweep import extras
+from inksweep import extras, streams
 
 # HYDRA_FULL_ERROR as the user set it, while a command runs; one_line_errors may stand inside another one_line_errors.
 _full_error_typed: ContextVar[str | None] = ContextVar("hydra_full_error_typed", default=None)
@@ -62,8 +62,11 @@ def one_line_errors() -> Iterator[None]:
     """Run a command: user errors become one line and exit code 2; with HYDRA_FULL_ERROR=1 the traceback is kept.
 
     Exit codes: 2 for a user error, 1 for a training that diverged or a fault of ours, 130 for Ctrl-C, 143 for SIGTERM.
+    Where the disk behind standard output is full the command goes on, and ends with 2.
     """
     outermost = _full_error_typed.get() is None
+    if outermost:
+        streams.prepare()
     handles = outermost and threading.current_thread() is threading.main_thread()  # no other thread may set a handler
     before = signal.signal(signal.SIGTERM, _end) if handles else None
     typed = os.environ.get("HYDRA_FULL_ERROR") if outermost else _full_error_typed.get()
@@ -71,7 +74,11 @@ def one_line_errors() -> Iterator[None]:
     # Unless this is set, Hydra prints the error and exits; the exception is needed here.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        yield
+        try:
+            yield
+        finally:
+            if outermost:
+                _check_shown()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -118,6 +125,13 @@ def last_line(reason: object) -> str:
 def without_password(text: str) -> str:
     """Return a text with the passwords of the URLs in it replaced by stars."""
     return re.sub(r"(password=)[^&\s]*", r"\1***", re.sub(r"(//[^:/@\s]*):[^/\s]*@", r"\1:***@", text))
+
+
+def _check_shown() -> None:
+    """Raise InputError if what a command has shown was lost, unless it ends with an error already."""
+    reason, error = streams.lost(), sys.exception()
+    if reason is not None and (error is None or (isinstance(error, SystemExit) and not error.code)):
+        raise InputError(f"standard output: {reason}; what was to be shown is lost, the files are written")
 
 
 def _end(number: int, frame: object) -> None:

@@ -211,7 +211,8 @@ def replacing(path: Path, mode: str = "w", *, durable: bool = True) -> Iterator[
                 flush(file)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only file system also a file that is not there cannot be removed
+            temporary.unlink(missing_ok=True)
         # The error of a full disk does not name the file.
         raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:

@@ -153,6 +153,13 @@ def test_a_spawned_worker_has_the_script_once(app):
     assert trial["ended"] == -signal.SIGTERM
 
 
+def test_so_does_one_in_the_process_of_the_sweep(app):
+    done = app.run("hydra/launcher=basic", "hydra.sweeper.n_trials=1")
+    assert done.returncode == 0, done.stderr
+    assert seen(app)["ended"] == -signal.SIGTERM
+    assert seen(app)["pool"] == {"fork": 2}
+
+
 def test_a_class_of_the_script_comes_back_as_what_it_is(app):
     done = app.run("fail=true", "hydra.sweeper.max_failures=0")
     assert done.returncode == 1

@@ -7,9 +7,9 @@ trial leaves running is found, wherever it has put itself, as Linux hands an orp
 import ctypes
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ KEPT = (*TRACKERS, "multiprocessing.forkserver", "loky.backend.popen_loky", "tor
 
 # Handlers that forked children do not keep.
 _kept_from_children: list[Callable[[int, Any], None]] = []
+# The signals that a thread had blocked before it forked.
+_blocked = threading.local()
 
 
 def be_deaf(signals: Iterable[int] = ENDING) -> None:
@@ -47,11 +49,7 @@ def keep_from_children(handler: Callable[[int, Any], None]) -> None:
     A process that a trial forks would else take what ends it for a word to the sweep, and go on.
     """
     if not _kept_from_children and hasattr(os, "register_at_fork"):
-        # Blocked meanwhile: one that comes before the child has its handlers waits for them.
-        block, unblock = (
-            partial(signal.pthread_sigmask, how, ENDING) for how in (signal.SIG_BLOCK, signal.SIG_UNBLOCK)
-        )
-        os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=_hear)
+        os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_hear)
     if handler not in _kept_from_children:
         _kept_from_children.append(handler)
 
@@ -60,11 +58,20 @@ def _ignore(number: int, frame: object) -> None:
     """Do nothing."""
 
 
+def _block() -> None:
+    # A signal that comes before the child has its handlers waits for them.
+    _blocked.before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _blocked.before)
+
+
 def _hear() -> None:
     for number in ENDING:
         if signal.getsignal(number) in _kept_from_children:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    _unblock()
 
 
 def call_this_process(name: str) -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,8 +91,3 @@ def _show_the_way(run: RunDir, sweep: SweepDir, number: int) -> None:
     sweep.signpost(number).parent.mkdir(parents=True, exist_ok=True)
     with replacing(sweep.signpost(number), durable=False) as file:
         file.write(Path(os.path.relpath(run.root, sweep.root)).as_posix())
-    # The slot has begun to write where the folder of a trial is otherwise.
-    if by_number.output.is_file() and run.root.is_dir():
-        by_number.output.replace(run.output)
-        with suppress(OSError):  # the app itself has put something there
-            by_number.root.rmdir()

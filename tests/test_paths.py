@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from inksweep.errors import InputError
-from inksweep.paths import RunDir, SweepDir, shown, typed
+from inksweep.paths import RunDir, SweepDir, cache, shown, typed
 
 
 def test_names_are_those_of_the_documented_format() -> None:
@@ -47,3 +47,13 @@ def test_a_home_folder_is_found_as_a_shell_would(monkeypatch: pytest.MonkeyPatch
     assert typed("./~/digits") == Path("~/digits")
     with pytest.raises(InputError, match=r"data.root=~nobody-knows/x: the home folder is not known"):
         typed("~nobody-knows/x", "data.root")
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "INKSWEEP_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert cache() is None

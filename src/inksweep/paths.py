@@ -264,8 +264,11 @@ def cache() -> Path | None:
 
     if named := os.environ.get("INKSWEEP_CACHE"):
         return typed(named, "INKSWEEP_CACHE")
-    folder = user_cache_path("inksweep")
-    return folder if folder.is_absolute() else None  # without a home it is called ~
+    try:
+        folder = user_cache_path("inksweep")
+    except RuntimeError:  # no HOME, and a user without an entry in the list of users
+        return None
+    return folder if folder.is_absolute() else None  # older platformdirs: without a home it is called ~
 
 
 def temporary() -> Path | None:

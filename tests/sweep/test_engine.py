@@ -134,6 +134,16 @@ def test_what_came_back_decides_what_is_told(done, state, value, reason):
 
 
 @pytest.mark.parametrize(
+    ("value", "reason"), [(math.nan, "diverged"), ("a word", "InputError: trial 0 returned 'a word'")]
+)
+def test_a_value_that_optuna_does_not_take_fails_its_trial_alone_in_a_file_of_the_stock_sweeper(value, reason):
+    told = outcome(Done(0, value), is_stock=True)
+    assert (told.state, told.values, told.error) == (TrialState.FAIL, None, None)
+    assert told.reason.startswith(reason)
+    assert outcome(Done(0, 0.5), is_stock=True).values == [0.5]
+
+
+@pytest.mark.parametrize(
     ("stopped", "state", "reason", "lost"),
     [
         ("pruned", TrialState.PRUNED, "pruned", False),

@@ -197,11 +197,6 @@ def test_a_diverged_training_is_pruned_and_no_failure(app):
         ("hydra.sweep.subdir=../mine", "error: hydra.sweep.subdir=../mine_0: must be a folder in", None),
         (f"hydra.sweep.subdir={'long' * 70}", "error: hydra.sweep.subdir=longlong", None),
         (
-            "hydra.sweeper.n_jobs=2 hydra/launcher=basic",
-            "error: hydra.sweeper.n_jobs=2: must be 1 with hydra/launcher=",
-            None,
-        ),
-        (
             "hydra/sweeper/pruner=percentile hydra.sweeper.pruner.percentile=200",
             "error: hydra.sweeper.pruner=optuna",
             None,
@@ -249,6 +244,14 @@ def test_a_users_error_is_one_line(app, argument, line, trials):
 def test_a_value_out_of_range_is_named(key, value):
     with pytest.raises(InputError, match=rf"^hydra\.sweeper\.{key}=.*: must be"):
         InksweepSweeperConf(**{key: value})
+
+
+def test_several_jobs_with_a_launcher_of_one_run_one_after_the_other(app):
+    # A file of the stock sweeper, whose n_jobs is the size of a batch, says nothing else.
+    done = run(app, "hydra/launcher=basic", "hydra.sweeper.n_jobs=3", "hydra.sweeper.n_trials=2")
+    assert done.returncode == 0, done.stderr
+    assert "hydra.sweeper.n_jobs=3: counts as 1 with hydra/launcher=basic, which runs one job at a time" in done.stdout
+    assert [number for number, _ in ran(app)] == ["0", "1"]
 
 
 def test_another_search_under_the_same_name_is_refused_unless_wanted(app):

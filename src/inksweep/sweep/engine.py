@@ -204,7 +204,7 @@ class Engine:
         before = self._frozen(running.trial)
         if before.state.is_finished():
             return  # another process took this one for dead, and has queued the trial again
-        told = outcome(done, before.user_attrs.get(STOPPED), len(self.study.directions))
+        told = outcome(done, before.user_attrs.get(STOPPED), len(self.study.directions), self.rules.is_stock)
         told = self._seen_from_here(told)
         again = self._is_repeated_now(told, before)
         is_lost = told.lost or (told.fault is not None and self.fault is not None)

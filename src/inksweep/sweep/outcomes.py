@@ -37,13 +37,14 @@ class Outcome:
     died: bool = False
 
 
-def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Outcome:
+def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1, is_stock: bool = False) -> Outcome:
     """Map what came back from a slot to what the study is told; nothing else decides that.
 
     Args:
         done: what came back.
         stopped: why the trial was to stop, if it ended because of that.
         n_objectives: how many numbers a task returns.
+        is_stock: a value that Optuna does not take fails its trial and nothing more, as with the stock sweeper.
     """
     if done.error is not None:
         fault = fault_of(done.error)
@@ -71,7 +72,9 @@ def outcome(done: Done, stopped: str | None = None, n_objectives: int = 1) -> Ou
     except (TypeError, ValueError):
         wanted = "a number" if n_objectives == 1 else f"{n_objectives} numbers"
         wrong = InputError(f"trial {done.number} returned {done.value!r}: a sweep needs the objective, {wanted}")
-        return Outcome(TrialState.FAIL, reason=_failure(wrong), error=wrong)
+        return Outcome(TrialState.FAIL, reason=_failure(wrong), error=None if is_stock else wrong)
+    if is_stock and any(math.isnan(value) for value in values):
+        return Outcome(TrialState.FAIL, reason="diverged")
     if all(math.isfinite(value) for value in values):
         return Outcome(TrialState.COMPLETE, values)
     return Outcome(TrialState.PRUNED, reason="diverged")

@@ -3,6 +3,7 @@
 Every start of every Hydra app in this environment imports this module: no torch, no Optuna here.
 """
 
+import logging
 import os
 import re
 import sys
@@ -15,7 +16,6 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from inksweep.errors import InputError, need
@@ -24,6 +24,8 @@ from inksweep.sweep.settings import settings
 
 # Bytes of a name on most file systems; with some to spare, as the number in it is that of the first trial.
 LONGEST = 250
+
+log = logging.getLogger(__name__)
 
 
 class InksweepSweeper(Sweeper):
@@ -44,9 +46,10 @@ class InksweepSweeper(Sweeper):
         serial = serial_slot(config)
         _tell_folders_apart(config)
         conf = settings(config.hydra.sweeper)
-        if serial is not None and OmegaConf.get_type(config.hydra.sweeper) is OptunaSweeperConf:
-            conf.n_jobs = 1  # the stock sweeper's 2 means two trials a batch; this launcher runs one after the other
-        need(conf.n_jobs == 1 or serial is None, "hydra.sweeper.n_jobs", conf.n_jobs, serial or "")
+        if serial is not None and conf.n_jobs > 1:
+            if not conf.is_stock:  # the stock sweeper's 2, which need not be set, means two trials a batch
+                log.warning("hydra.sweeper.n_jobs=%d: counts as %s", conf.n_jobs, serial)
+            conf.n_jobs = 1
         self.conf, self.config, self.hydra_context, self.is_serial = conf, config, hydra_context, serial is not None
         self.task_function = task_function
         self._launcher_for(config)  # what is wrong with its settings shows now

@@ -146,6 +146,8 @@ class InksweepSweeperConf(OptunaSweeperConf):
     n_trials: int = 20
     # Slots: trials at a time. A slot that is free gets its next trial at once.
     n_jobs: int = 1
+    # No key: whether the file is the stock sweeper's, and only its `_target_` ours.
+    is_stock = False
     # Part of n_trials that may fail in one start of the sweep; more, and it gives up.
     max_failure_rate: float = 0.1
     # The same as a number of trials; null: by max_failure_rate.
@@ -250,7 +252,9 @@ def settings(sweeper: DictConfig) -> InksweepSweeperConf:
         if key not in known:
             raise InputError(f"hydra.sweeper.{key}: there is no such key{nearest(str(key), known)}")
     stock = {"pruner": NoPrunerConf(), "reuse_results": False, "on_mismatch": OnMismatch["continue"]}
-    return InksweepSweeperConf(**{**stock, **given})
+    made = InksweepSweeperConf(**{**stock, **given})
+    made.is_stock = True
+    return made
 
 
 def _study_folder(study_name: str | None, time: str) -> str:

@@ -58,6 +58,7 @@ class Rules:
         trial_timeout_s: of one trial.
         retry: how often a trial whose worker died is tried again.
         reuse_results: whether a point that is known already is told without being run.
+        is_stock: what a task returns is judged as by the stock sweeper: see outcomes.py.
     """
 
     n_trials: int
@@ -68,6 +69,7 @@ class Rules:
     trial_timeout_s: float = math.inf
     retry: int = 1
     reuse_results: bool = True
+    is_stock: bool = False
 
     @property
     def may_end_before(self) -> bool:
@@ -89,6 +91,7 @@ def rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool)
         trial_timeout_s=conf.trial_timeout_s or math.inf,
         retry=conf.retry,
         reuse_results=reuse_results,
+        is_stock=conf.is_stock,
     )
 
 

@@ -47,7 +47,7 @@ class Kind:
 
 
 def serial_slot(config: DictConfig) -> str | None:
-    """Return what n_jobs must be, and why, with a launcher that runs one job at a time in this process; else None."""
+    """Return what n_jobs comes to, and why, with a launcher that runs one job at a time in this process; else None."""
     launcher = config.hydra.launcher
     choice = _kind(_class_of(str(launcher._target_))).serial(launcher)
     if choice is None:

@@ -83,3 +83,19 @@ def test_some_may_be_spared():
         one.kill()
 
     assert in_a_process(look)
+
+
+def test_what_a_launcher_has_set_and_blocked_is_not_for_what_a_trial_starts():
+    def look():
+        signal.signal(signal.SIGTERM, lambda number, frame: None)  # as submitit does
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        children.have_default_signals()
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        child.start()
+        child.terminate()
+        child.join(10)
+        assert child.exitcode == -signal.SIGTERM
+        ask = "import signal; print(signal.pthread_sigmask(0, []))"
+        assert subprocess.check_output([sys.executable, "-c", ask], text=True).strip() == "set()"
+
+    assert in_a_process(look)

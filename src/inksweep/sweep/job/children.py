@@ -54,6 +54,16 @@ def keep_from_children(handler: Callable[[int, Any], None]) -> None:
         _kept_from_children.append(handler)
 
 
+def have_default_signals() -> None:
+    """Let what this process starts have default signals, whatever a launcher has set or blocked here for itself."""
+    for number in ENDING:
+        handler = signal.getsignal(number)
+        if callable(handler) and handler is not signal.default_int_handler:
+            keep_from_children(handler)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
 def _ignore(number: int, frame: object) -> None:
     """Do nothing."""
 

@@ -45,6 +45,7 @@ class TrialTask:
         is_apart = os.getpid() != self._sweep_pid
         if is_apart and threading.current_thread() is threading.main_thread():
             children.be_deaf([signal.SIGINT])  # Ctrl-C is for the sweep, which tells its trials
+            children.have_default_signals()
         hydra = HydraConfig.get()
         run, watcher, started = RunDir(Path(hydra.runtime.output_dir)), StudyWatcher(hydra), time.monotonic()
         _show_the_way(run, SweepDir(Path(hydra.runtime.cwd) / str(hydra.sweep.dir)), int(hydra.job.num))

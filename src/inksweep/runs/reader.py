@@ -140,7 +140,7 @@ def _ended(run: Run) -> Run:
         # Apps of other kinds return a number without a name.
         name = objective.name or ("objective" if len(ended.objectives) == 1 else f"objective {number}")
         named[name] = objective.value
-    measured = {
+    measured: dict[str, float | None] = {
         **ended.metrics,
         "parameters": ended.parameters,
         **{f"seconds/{phase}": seconds for phase, seconds in ended.seconds.items()},

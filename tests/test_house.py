@@ -13,7 +13,7 @@ FLOORS = [
     {"extras", "streams"},
     {"cores", "errors", "significance", "trial"},
     {"files", "paths"},
-    {"command", "figures", "runs"},
+    {"command", "composed", "figures", "runs"},
     {"compare", "diff", "digits", "sweep"},
     {"dashboard", "init", "report"},
     {"cli"},

@@ -744,3 +744,90 @@ def test_a_home_folder_in_a_key_is_found(here: App) -> None:
     ended = here.plain('data.root="~nobody-knows/digits"')
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "data.root=~nobody-knows/digits: the home folder is not known" in ended.err
+
+
+# One folder, one run.
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(app: App, *words: str) -> str:
+    """Start with `words`, which must be refused in one line and change no file; return the line."""
+    before = content(app.folder)
+    ended = app(*words)
+    assert (ended.code, ended.err.count("\n")) == (2, 1), ended.err
+    assert content(app.folder) == before
+    return ended.err
+
+
+def test_a_run_is_not_begun_in_the_folder_of_another(app: App) -> None:
+    app("trainer.epochs=1", "hydra.run.dir=same")
+    assert "hydra.run.dir=same: holds a run (completed) already; name another folder, or delete" in refused(
+        app, "hydra.run.dir=same"
+    )
+    assert "outputs" not in {path.name for path in app.folder.iterdir()}
+    app("optimizer=sgd", "optimizer.lr=1e20", "scheduler=none", "hydra.run.dir=diverged")
+    assert "holds a run (pruned) already" in refused(app, "hydra.run.dir=diverged")
+    # A run that Hydra described, of which nothing else is known.
+    (app.folder / "other" / ".hydra").mkdir(parents=True)
+    (app.folder / "other" / ".hydra" / "config.yaml").write_text("x: 1\n")
+    assert "holds a run that did not end already" in refused(app, "hydra.run.dir=other")
+    (app.folder / "night").mkdir()
+    (app.folder / "night" / "sweep.yaml").write_text("")
+    assert "holds a sweep already" in refused(app, "hydra.run.dir=night")
+
+
+def test_a_killed_run_can_be_gone_on_with_and_not_written_over(app: App) -> None:
+    killed(app, "SIGKILL", 1, "hydra.run.dir=ended")
+    assert "go on with it (trainer.resume=ended), or name another" in refused(app, "hydra.run.dir=ended")
+    ended = app.plain("trainer.resume=ended", "hydra.run.dir=elsewhere")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "hydra.run.dir=elsewhere: must be left out with trainer.resume=ended" in ended.err
+    ended = app.plain("trainer.resume=ended", "hydra.output_subdir=.hydra")
+    assert "hydra.output_subdir=.hydra: must be left out with trainer.resume" in ended.err
+    ended = app.plain("trainer.resume=ended", "hydra.run.dir=ended")
+    assert ended.code == 0, ended.err
+
+
+def test_a_folder_with_other_files_is_no_run(app: App) -> None:
+    (app.folder / "notes").mkdir()
+    (app.folder / "notes" / "config.yaml").write_text("mine")
+    ended = app("trainer.epochs=1", "hydra.run.dir=notes")
+    assert ended.code == 0, ended.err
+    assert (app.folder / "notes" / "config.yaml").read_text() == "mine"
+
+
+def test_two_runs_that_begin_at_once_do_not_share_a_folder(app: App) -> None:
+    (app.folder / "same").mkdir()
+    with FileLock(app.folder / "same" / ".lock"):
+        assert "same: another process is writing this run" in refused(app, "hydra.run.dir=same")
+    assert [path.name for path in (app.folder / "same").iterdir()] == [".lock"]
+    assert app("trainer.epochs=1", "hydra.run.dir=same").code == 0
+
+
+def test_what_is_refused_leaves_a_folder_that_was_typed_as_it_was(app: App) -> None:
+    assert "trainer.epochs=0: must be at least 1" in refused(app, "trainer.epochs=0", "hydra.run.dir=run")
+    assert "hydra.run.dir=~/run: must be written out" in refused(app, 'hydra.run.dir="~/run"')
+    assert list(app.folder.iterdir()) == []
+
+
+def test_the_jobs_of_a_grid_do_not_share_a_folder(app: App) -> None:
+    ended = app("-m", "trainer.epochs=1", "seed=1,2", "hydra.sweep.dir=grid", "hydra.sweep.subdir=same")
+    assert (ended.code, ended.err.count("\n")) == (2, 1), ended.err
+    assert "grid/same: holds a run (completed) already; give each job a folder of its own" in ended.err
+    run = RunDir(app.folder / "grid" / "same")
+    assert result(run)["seed"] == 1
+    assert yaml.safe_load(run.config.read_text())["seed"] == 1
+
+
+@pytest.mark.parametrize("subdir", ["null", "cfg"])
+def test_a_run_is_described_wherever_hydra_writes_its_own_files(app: App, subdir: str) -> None:
+    ended = app("trainer.epochs=1", "hydra.run.dir=run", f"hydra.output_subdir={subdir}")
+    assert ended.code == 0, ended.err
+    run = RunDir(app.folder / "run")
+    assert yaml.safe_load(run.config.read_text())["trainer"]["epochs"] == 1
+    assert "trainer.epochs=1" in yaml.safe_load(run.overrides.read_text())
+    assert yaml.safe_load(run.hydra.read_text())["hydra"]["runtime"]["cwd"] == str(app.folder)
+    cli.main(["evaluate", "run"])

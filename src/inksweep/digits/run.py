@@ -14,11 +14,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from inksweep import command
+from inksweep import command, composed
 from inksweep.digits import checkpoint, console
 from inksweep.digits import tracker as trackers
 from inksweep.digits.config.parse import load_yaml, parse, plain, stored
 from inksweep.digits.config.schema import Config, objective_names
+from inksweep.digits.config.start import claimed
 from inksweep.digits.config.trainer import Keep
 from inksweep.digits.data import dataset
 from inksweep.digits.models import parameter_count
@@ -27,7 +28,6 @@ from inksweep.digits.training import device, evaluation
 from inksweep.digits.training.build import build, build_learner
 from inksweep.digits.training.loop import Batch, Plan, Progress, Reporter, Row, Unwatched, train
 from inksweep.errors import Diverged, InputError, need_extra
-from inksweep.files import held
 from inksweep.paths import RunDir, shown, typed
 from inksweep.runs import predictions, provenance
 from inksweep.runs import result as results
@@ -53,7 +53,8 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Result:
     """
     out, result = RunDir(Path(HydraConfig.get().runtime.output_dir)), _begun(cfg)
     tracker: Tracker = Csv()
-    with held(out.lock, f"{shown(out.root)}: another process is writing this run; wait for it or stop it"):
+    with claimed(out):
+        composed.keep(cfg)
         try:
             conf = _settings(cfg, out)
             result.objectives = [Objective(name) for name in conf.objectives]

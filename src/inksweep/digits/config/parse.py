@@ -27,6 +27,7 @@ def register() -> None:
         for option, schema in options.items():
             store.store(group=f"schema/{group}", name=option, node=schema, replace=True)
     OmegaConf.register_resolver("inksweep.run_dir", _run_dir, replace=True)
+    OmegaConf.register_resolver("inksweep.begun", _begun, replace=True)
     OmegaConf.register_resolver("inksweep.output_subdir", _output_subdir, replace=True)
     OmegaConf.register_resolver("inksweep.direction", _direction, replace=True)
 
@@ -132,17 +133,30 @@ def find_conf() -> Path:
 def _run_dir(fresh: str, *, _root_: DictConfig) -> str:
     """Return where this run writes: the run that it resumes, or `fresh`.
 
-    The config is checked here because Hydra asks for the folder first: a run that is refused leaves no folder behind.
+    The config is checked here because Hydra asks for the folder first; a sweep asks for it to check its jobs.
     """
     if "trainer" not in _root_:  # `--cfg hydra` shows Hydra's part alone
         return fresh
+    resumed = _resumed(_root_)
+    return fresh if resumed is None else str(resumed.root)
+
+
+def _resumed(root: DictConfig) -> RunDir | None:
+    """Check every value; return the run that is to be resumed, if one is."""
     need_extra("train.py", "digits", ["torch"])
-    resume = parse(_root_).trainer.resume
+    resume = parse(root).trainer.resume
     if resume is None:
-        return fresh
-    typed = [line for line in _root_.hydra.overrides.task if not line.startswith("trainer.resume=")]
-    need(not typed, "trainer.resume", resume, f"alone, the run keeps its own settings; leave out {' '.join(typed)}")
-    return str(resumable(resume).root)
+        return None
+    others = [line for line in root.hydra.overrides.task if not line.startswith("trainer.resume=")]
+    need(not others, "trainer.resume", resume, f"alone, the run keeps its own settings; leave out {' '.join(others)}")
+    return resumable(resume)
+
+
+def _begun(*, _root_: DictConfig) -> str:
+    """Return the folder of the job that begins, which is now its own."""
+    from inksweep.digits.config import start  # only where a run begins
+
+    return start.begun(_root_, _resumed)
 
 
 def _output_subdir(*, _root_: DictConfig) -> str:

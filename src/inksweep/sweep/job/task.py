@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
-from inksweep import command, trial
+from inksweep import command, composed, trial
 from inksweep.errors import Diverged
 from inksweep.files import replacing
 from inksweep.paths import RunDir, SweepDir
@@ -56,6 +56,7 @@ class TrialTask:
             "git": self._git,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        composed.keep(cfg)
         value: Any = None
         error: BaseException | None = None
         try:

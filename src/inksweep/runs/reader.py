@@ -131,8 +131,8 @@ def _ended(run: Run) -> Run:
     content = read_json(RunDir(run.folder).result)
     ended = Result.of(content)
     if ended.status is Status.FOREIGN:
-        measured = ended.metrics if is_of_an_app(content) else {}
-        return replace(run, status=ended.status, reason=ended.reason, metrics=measured)
+        metrics = ended.metrics if is_of_an_app(content) else {}
+        return replace(run, status=ended.status, reason=ended.reason, metrics=metrics)
     named = {}
     for number, objective in enumerate(ended.objectives, start=1):
         if objective.name is None and objective.value is None:

@@ -66,7 +66,7 @@ hydra:
       multivariate: false
       warn_independent_sampling: true
     n_trials: 2
-    params: {x: "range(1, 5)"}
+    params: {x: "interval(1, 5)"}
 """,
     "sampler null": """
 defaults: [_self_, override hydra/sweeper: SWEEPER, override hydra/sweeper/sampler: null]

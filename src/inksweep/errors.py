@@ -116,6 +116,17 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
+def null_hint(override: str, reason: str) -> str:
+    """Return what to write instead of `choice(null,5)`, which Hydra's grammar refuses for such a reason; else ""."""
+    if "NoneType" not in reason or "choice(" not in override:
+        return ""
+    key, _, text = override.partition("=")
+    choices = re.fullmatch(r"\s*choice\((.*)\)\s*", text)
+    return "choice() takes no null" + (
+        f"; write {key}={choices.group(1)}" if choices else "; write null,... without it"
+    )
+
+
 def last_line(reason: object) -> str:
     """Return the last line of a message, where tools say what went wrong, at most 200 characters of it."""
     lines = str(reason).strip().splitlines()
@@ -184,11 +195,18 @@ def _hydra_line(chain: list[BaseException]) -> str:
         if group == "hydra/launcher" and package in extras.EXTRAS["cluster"]:
             return f"{group}={name}: hydra-{package}-launcher is not installed; {extras.install('cluster')}"
         return f"{group}={name}: there is no such option{nearest(name, known)} (there are: {', '.join(known)})"
+    if "hydra.mode changed" in messages[0]:
+        return f"{_one_line(messages[0])}; or add -m to the command"
     if unread := re.search(r"string: (.*?)(?: out of .*)?\.\n(.*)", messages[0]):
+        if hint := null_hint(unread.group(1), messages[0]):
+            return f"{unread.group(1)}: {hint}"
         return f"{unread.group(1)}: cannot be read ({unread.group(2)}); quote special characters"
     # OmegaConf's message ends with lines on where the key is; Hydra's, which is raised from it, names the override.
     about = [text for text in messages if "full_key:" in text and "raised while resolving" not in text]
     reason, _, place = (about[0] if about else messages[0]).partition("\n    full_key: ")
     override = re.search(r"Error merging override (\S+)|Could not (?:override|append) '([^']+)'", messages[0])
     key = next(filter(None, override.groups())) if override else place.partition("\n")[0]
+    if re.fullmatch(r"Key '\w+' not in '\w+'", reason.strip()) and "." in key and not key.startswith("hydra."):
+        group = key.partition(".")[0]
+        reason = f"{reason.strip()}; if another option of {group} has it, choose that too ({group}=...)"
     return _one_line(f"{key}: {reason}" if key else reason)

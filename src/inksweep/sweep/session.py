@@ -16,6 +16,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import Trial
 
+from inksweep.errors import InputError
 from inksweep.files import held
 from inksweep.paths import SweepDir
 from inksweep.sweep import afterwards, dry_run, pruners, samplers, stopping, supervise
@@ -24,8 +25,9 @@ from inksweep.sweep.engine import Engine
 from inksweep.sweep.faults import in_one_line
 from inksweep.sweep.progress.summary import Report, write_settings
 from inksweep.sweep.slots import hydra_launchers
+from inksweep.sweep.space import elsewhere
 from inksweep.sweep.space.declare import declare
-from inksweep.sweep.space.space import Space
+from inksweep.sweep.space.space import Clash, Space
 from inksweep.sweep.start import Start
 from inksweep.sweep.stopping import Reason, say_why
 from inksweep.sweep.study import fingerprint, first_points, storage
@@ -39,6 +41,9 @@ from inksweep.sweep.winner.configurations import Configurations
 from inksweep.sweep.winner.final_stage import FinalStage
 
 log = logging.getLogger(__name__)
+
+# The group of search spaces of an app that has one, as ours.
+SPACE = "hydra/sweeper/space"
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def _check(start: Start) -> Plan:
     address = storage.address(config.hydra)
     storage.check(address)
     sweep = SweepDir(address.sweep)
-    space = declare(conf.params, conf.when, start.arguments, _extension(config, conf.custom_search_space), start.loader)
+    space = _space(start)
     full_data.check_ranking(space, config, start.compose)
     afterwards.check_exports(conf.winner.export)
     afterwards.check_report(conf.report)
@@ -117,6 +122,24 @@ def _check(start: Start) -> Plan:
     samplers.build(config.hydra.sweeper.sampler, space, 0)
     first_points.enqueue(study, space, conf.enqueue)
     return Plan(address, sweep, space, definition, pruner, configurations)
+
+
+def _space(start: Start) -> Space:
+    """Return what is searched."""
+    config, conf = start.config, start.conf
+    extension = _extension(config, conf.custom_search_space)
+    try:
+        space = declare(conf.params, conf.when, start.arguments, extension, start.loader)
+    except Clash as error:
+        chosen = config.hydra.runtime.choices.get(SPACE)
+        if chosen in (None, "none"):
+            raise
+        raise InputError(
+            f"{error}; {SPACE}={chosen} is part of the search: {SPACE}=none, or `override /{SPACE}: none` in the "
+            "defaults of the experiment, leaves it out"
+        ) from error
+    elsewhere.settle(space, start.compose)
+    return space
 
 
 def _open(start: Start, plan: Plan) -> Context:

@@ -163,6 +163,16 @@ REFUSED = [
     ("model.activation=rlu", "model.activation=rlu: Invalid value 'rlu', expected one of [relu, gelu, silu, tanh]"),
     ("model.hidden=3", "model.hidden=3: Invalid value assigned: int is not a ListConfig"),
     ("+foo=1", "foo: Key 'foo' not in 'Config'"),
+    # Of another option of its group.
+    (
+        "model.channels=[8]",
+        "model.channels: Key 'channels' not in 'MLPConfig'; if another option of model has it, choose that too "
+        "(model=...)",
+    ),
+    (
+        "trainer.epochs=choice(null,5)",
+        "trainer.epochs=choice(null,5): choice() takes no null; write trainer.epochs=null,5",
+    ),
     ("optimizer=[", "optimizer=[: cannot be read (no viable alternative at input '['); quote special characters"),
     ("optimizer.lr=${nope}", "optimizer.lr: Interpolation key 'nope' not found"),
 ]

@@ -10,7 +10,7 @@ from optuna.trial import Trial
 from inksweep.errors import InputError, nearest
 from inksweep.sweep.space.branches import Block
 from inksweep.sweep.space.grammar import Fixed, Leaf, bare, is_delete, parse, written
-from inksweep.sweep.space.space import Space, can_be, first
+from inksweep.sweep.space.space import Clash, Space, can_be, first
 
 PARAMS = "hydra.sweeper.params"
 WHEN = "hydra.sweeper.when"
@@ -108,7 +108,7 @@ def _check_conditions(space: Space, given: set[str]) -> None:
             raise InputError(f"{WHEN}.{condition}: is no parameter of the search space{hint}")
         for value in blocks:
             if condition in leaves and not any(can_be(leaf, value) for leaf in leaves[condition]):
-                raise InputError(f"{WHEN}.{condition}.{value}: {condition} is never {value} in this search space")
+                raise Clash(f"{WHEN}.{condition}.{value}: {condition} is never {value} in this search space")
 
 
 def _check_agreement(space: Space) -> None:

@@ -1,6 +1,5 @@
 """Hydra's override grammar: text -> what a parameter may be, and a value -> the text that means it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,7 @@ from hydra.errors import HydraException
 from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from inksweep.errors import InputError
+from inksweep.errors import InputError, null_hint
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,8 @@ def parse(override: str, place: str, loader: ConfigLoader | None = None) -> tupl
         return read.get_key_element(), _leaf(read)
     except (HydraException, ValueError, AssertionError, NotImplementedError) as error:
         reason = str(error).replace("\n", " ").rstrip(".") or "not a kind of sweep that this sweeper knows"
-        hint = null_hint(override) if "NoneType" in reason else ""
-        raise InputError(f"{place}: cannot be searched ({reason}){hint}") from error
-
-
-def null_hint(override: str) -> str:
-    """Return what to write instead of `choice(null,5)`, which Hydra's grammar refuses."""
-    key, _, text = override.partition("=")
-    inner = re.fullmatch(r"choice\((.*)\)", text.strip())
-    return f"; choice() takes no null, write {key}={inner.group(1)}" if inner else "; choice() takes no null"
+        why = f"cannot be searched ({reason})"
+        raise InputError(f"{place}: {null_hint(override, reason) or why}") from error
 
 
 def is_delete(argument: str) -> bool:

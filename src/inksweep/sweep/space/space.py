@@ -17,6 +17,10 @@ from inksweep.sweep.space.branches import Block, Branches
 from inksweep.sweep.space.grammar import Fixed, Leaf, as_override, bare, is_delete, written
 
 
+class Clash(InputError):
+    """Two parts of a search space contradict each other."""
+
+
 @dataclass
 class Space:
     """What is searched.
@@ -50,9 +54,9 @@ class Space:
         self.walk(choose)
         if self.extend is not None:
             self._extend(trial, overrides)
-        return self._words(overrides)
+        return self.words(overrides)
 
-    def _words(self, overrides: Mapping[str, str]) -> list[str]:
+    def words(self, overrides: Mapping[str, str]) -> list[str]:
         """Return the overrides of a job, key -> override, in order: those of the config, then those typed.
 
         Hydra reads them from left to right: `~a +a=1` is not `+a=1 ~a`, and `a={b: 1} a={c: 2}` sets both.
@@ -70,7 +74,7 @@ class Space:
 
     def fixed(self) -> list[str]:
         """Return the overrides that every job gets."""
-        return self._words({key: f"{key}={leaf.text}" for key, leaf in self.block.items() if isinstance(leaf, Fixed)})
+        return self.words({key: f"{key}={leaf.text}" for key, leaf in self.block.items() if isinstance(leaf, Fixed)})
 
     @property
     def deletes(self) -> list[str]:
@@ -93,7 +97,7 @@ class Space:
             for key, leaf in block.items():
                 other = places.setdefault(bare(key), place)
                 if other != place:
-                    raise InputError(f"{place}.{key}: {other}.{key} gives this parameter too")
+                    raise Clash(f"{place}.{key}: {other}.{key} gives this parameter too")
                 visited[key] = leaf
                 value = choose(key, leaf)
                 branch = self.branches.get(bare(key), {}).get(value)
@@ -121,7 +125,7 @@ class Space:
         """Return the overrides of example jobs which together take every branch at least once."""
         jobs: list[list[str]] = []
         for values in ({}, *self.branchwork().covering()):
-            words = self._words(self.example(values))
+            words = self.words(self.example(values))
             if words not in jobs:
                 jobs.append(words)
         return jobs

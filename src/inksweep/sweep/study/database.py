@@ -96,6 +96,8 @@ class PatientStorage(RDBStorage):
         self._is_waiting = self._is_given_up = False
         # When it answered again after it had been away, by `time.monotonic()`.
         self.back_at: float | None = None
+        # What it logs of a connection that is cut, on many lines, is said here in one.
+        logging.getLogger(RDBStorage.__module__).setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # that heartbeats may change in Optuna
             super().__init__(
@@ -144,10 +146,10 @@ class PatientStorage(RDBStorage):
             if self._is_waiting:
                 log.warning("%s: does not answer (%s); trying again for %g s", self._place, reason, self._patience_s)
         away = now - self._away_since
-        if lasts or self._is_given_up or away + pause > self._patience_s:
+        if lasts or self._is_given_up or away >= self._patience_s:
             self._is_given_up = True
             raise DatabaseAway(f"{self._place}: did not answer for {away:.0f} s ({reason})") from error
-        time.sleep(pause)
+        time.sleep(min(pause, self._patience_s - away))
 
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,9 +34,16 @@ class Server:
     def start(self) -> None:
         data, user = self.folder / "data", ["-U", "postgres"]
         self._run("initdb", "-D", data, *user, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+        self.go_on()
+
+    def break_off(self) -> None:
+        """End every connection, and answer none until `go_on`."""
+        self._run("pg_ctl", "-D", self.folder / "data", "-w", "-m", "fast", "stop")
+
+    def go_on(self) -> None:
         settings = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
         settings += f" -c unix_socket_directories={self.folder}"
-        self._run("pg_ctl", "-D", data, "-w", "-l", self.folder / "log", "-o", settings, "start")
+        self._run("pg_ctl", "-D", self.folder / "data", "-w", "-l", self.folder / "log", "-o", settings, "start")
 
     def stop(self) -> None:
         if (self.folder / "data" / "postmaster.pid").exists():

@@ -141,6 +141,8 @@ def test_a_kill_says_what_it_may_have_been():
     assert of_a_kill("ended by SIGKILL", None) == f"ended by SIGKILL, perhaps for lack of memory: {less}"
     assert of_a_kill("ended by SIGKILL", 0) == "ended by SIGKILL"
     assert of_a_kill("ended by SIGSEGV", 1) == "ended by SIGSEGV"
+    assert of_a_kill("in the state OUT_OF_MEMORY", 0) == f"in the state OUT_OF_MEMORY: {less}"
+    assert of_a_kill("OutOfMemoryError: killed", 0) == f"OutOfMemoryError: killed: {less}"
 
 
 def test_a_folder_is_tried_by_writing_into_it(tmp_path, monkeypatch):

@@ -250,7 +250,8 @@ class Engine:
         if told.fault is None:
             return told.died and before.user_attrs.get(ATTEMPT, 0) < self.rules.retry
         if self._faults_in_a_row > self.slots.size or of_folder(self.context.sweep.root) is not None:
-            self.fault = told.fault
+            who = "" if "/" in told.fault.text else f"trial {before.number}: "  # no file says where it was
+            self.fault = replace(told.fault, text=who + told.fault.text)
             self.stop(Reason.MACHINE)
         return self.fault is None and FAULTED not in before.user_attrs
 

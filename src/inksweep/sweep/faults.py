@@ -205,12 +205,13 @@ def of_a_kill(how: str, kills: int | None) -> str:
         kills: how many processes the kernel has ended for lack of memory meanwhile; None: not known.
     """
     how = last_line(how)
-    if "SIGKILL" not in how:
-        return how
-    if kills == 0:
+    less = "fewer hydra.sweeper.n_jobs, or a smaller model or batch, need less"
+    if any(word in how for word in ("OUT_OF_MEMORY", "OutOfMemoryError")):  # Slurm, Ray
+        return f"{how}: {less}"
+    if "SIGKILL" not in how or kills == 0:
         return how
     why = "perhaps" if kills is None else f"most likely (the kernel ended {kills} for it)"
-    return f"{how}, {why} for lack of memory: fewer hydra.sweeper.n_jobs, or a smaller model or batch, need less"
+    return f"{how}, {why} for lack of memory: {less}"
 
 
 def _chain(error: BaseException | None, *, suppressed: bool = False) -> Iterator[BaseException]:

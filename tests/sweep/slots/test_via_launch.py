@@ -109,6 +109,17 @@ def test_launcher_slots_run_several_jobs_at_a_time_and_give_them_back_as_they_en
     ("error", "kind", "text"),
     [
         (OSError("connection lost\nhost is down"), WorkerDied, "OSError: host is down"),
+        # As joblib and submitit say it.
+        (
+            RuntimeError("A worker was terminated. The exit codes of the workers are {SIGKILL(-9)}\nDetailed"),
+            WorkerDied,
+            "RuntimeError: its process was ended by SIGKILL",
+        ),
+        (
+            UncompletedJobError("Job 7\nhas not produced any output (state: OUT_OF_MEMORY)\nError stream produced: x"),
+            WorkerDied,
+            "UncompletedJobError: its job ended without a result, in the state OUT_OF_MEMORY",
+        ),
         (InputError("hydra.launcher.x=1: no"), InputError, "hydra.launcher.x=1: no"),
     ],
 )

@@ -4,6 +4,7 @@
 """
 
 import queue
+import re
 import signal
 import threading
 import time
@@ -154,4 +155,13 @@ def launched(launcher: Launcher, job: Job, meaning: Callable[[Exception], Except
 def _as_death(error: Exception) -> Exception:
     """Return what it means that a launcher could not run a job: the user's fault, or its process is gone."""
     explained = as_user_error(error)
-    return explained if isinstance(explained, InputError) else WorkerDied(f"{type(error).__name__}: {last_line(error)}")
+    return explained if isinstance(explained, InputError) else WorkerDied(f"{type(error).__name__}: {_how(str(error))}")
+
+
+def _how(text: str) -> str:
+    """Return how a job ended, out of what its launcher says on several lines."""
+    if found := re.search(r"\bSIG[A-Z]+\b", text):  # joblib
+        return f"its process was ended by {found[0]}"
+    if found := re.search(r"has not produced any output \(state: ([A-Z_]+)", text):  # submitit
+        return f"its job ended without a result, in the state {found[1]}"
+    return last_line(text)

@@ -95,6 +95,20 @@ def _look_up(name: str) -> Any:
     return value
 
 
+def be_main() -> None:
+    """Let what the imported script defines be pickled under the name that it has where the script is started.
+
+    multiprocessing calls it by the last of NAMES, which only its own processes know: neither the script by itself nor
+    other libraries' processes could read such a pickle.
+    """
+    waiting: list[Any] = list(vars(sys.modules["__main__"]).values())
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, type | FunctionType) and value.__module__ == NAMES[1]:
+            value.__module__ = NAMES[0]
+            waiting += vars(value).values()  # classes in classes; what hydra.main wraps
+
+
 def file() -> str | None:
     """Return the file of the script; None: there is none."""
     path: str | None = getattr(sys.modules["__main__"], "__file__", None)

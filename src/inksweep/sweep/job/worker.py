@@ -32,6 +32,7 @@ def main(connection: Connection, environment: Mapping[str, str]) -> None:
     """
     _live_with_the_sweep()
     os.environ.update(environment)
+    script.be_main()
     connection.send_bytes(script.dumps((HELLO,)))
     received = connection.recv_bytes()
 

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from inksweep.errors import InputError, last_line
 from inksweep.sweep.job import children, fork_server, script, worker
 from inksweep.sweep.job.job import Setup
 
@@ -209,14 +210,20 @@ class Spawned:
         environment: variables of all workers.
 
     Raises:
-        InputError: the script cannot be imported without starting its sweep again.
+        InputError: the script cannot be imported without starting its sweep again, or its task cannot be sent.
     """
 
     def __init__(self, setup: Setup, environment: Mapping[str, str]):
         from hydra.core.singleton import Singleton
 
         script.check_guard()
-        self._setup = script.dumps((setup, Singleton.get_state()))
+        try:
+            self._setup = script.dumps((setup, Singleton.get_state()))
+        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            raise InputError(
+                f"hydra.launcher.start_method=spawn: the task cannot be sent to another process ({last_line(error)}); "
+                "define it at the top of the script, or use hydra/launcher=basic"
+            ) from error
         self._environment = dict(environment)
         self._context = multiprocessing.get_context("spawn")
 

@@ -1,0 +1,5 @@
+"""Imported with a leading dot."""
+
+
+def square(x):
+    return x * x

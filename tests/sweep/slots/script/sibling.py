@@ -1,0 +1,7 @@
+"""A module beside the script."""
+
+STATE = "as imported"
+
+
+def square(x):
+    return x * x

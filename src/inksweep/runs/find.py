@@ -94,6 +94,22 @@ def _below(folder: Path) -> Iterator[tuple[str, Path]]:
 
     if folder.is_dir():
         yield from walk(str(folder.absolute()), os.path.realpath(folder).rstrip(os.sep))
+        for run in _elsewhere(folder.absolute()):
+            if is_run(run) and (real := os.path.realpath(run)) not in seen:
+                yield real, run
+
+
+def _elsewhere(sweep: Path) -> Iterator[Path]:
+    """Yield the runs of a sweep's trials that ran in the folder of another start of it, by number."""
+    signposts = SweepDir(sweep).signpost(0).parent
+    if not signposts.is_dir():
+        return
+    for signpost in sorted(signposts.iterdir(), key=lambda path: _natural(path.name)):
+        if signpost.name.isdecimal():
+            run = SweepDir(sweep).trial(int(signpost.name)).root
+            inside = os.path.normpath(run)
+            if not Path(inside).is_relative_to(sweep):
+                yield Path(inside)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

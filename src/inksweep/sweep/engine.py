@@ -161,7 +161,7 @@ class Engine:
             self._copy(trial, original)
             return
         slot = self.slots.next
-        trial.set_user_attr(OWNER, self.owner.name(slot))
+        trial.set_user_attr(OWNER, self.owner.name(slot) | {"overrides": job.overrides})
         self.running[trial.number] = Running(trial, slot)
         self.slots.start(job)
 

@@ -18,7 +18,7 @@ from optuna.trial import Trial
 
 from inksweep.errors import InputError
 from inksweep.files import held
-from inksweep.paths import SweepDir
+from inksweep.paths import SweepDir, shown
 from inksweep.sweep import afterwards, dry_run, pruners, samplers, stopping, supervise
 from inksweep.sweep.context import Context
 from inksweep.sweep.engine import Engine
@@ -30,7 +30,7 @@ from inksweep.sweep.space.declare import declare
 from inksweep.sweep.space.space import Clash, Space
 from inksweep.sweep.start import Start
 from inksweep.sweep.stopping import Reason, say_why
-from inksweep.sweep.study import fingerprint, first_points, storage
+from inksweep.sweep.study import elsewhere, fingerprint, first_points, storage
 from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.owner import Owner
 from inksweep.sweep.study.repair import repair
@@ -85,7 +85,7 @@ def run(start: Start) -> None:
             _go_on(context)
             report = Report(context)
             report.write()
-            saving = Saving(context.study, context.sweep, start.conf.winner, context.rules.target)
+            saving = Saving(context.study, context.sweep, start.conf.winner, context.rules.target, start.program)
             slots = hydra_launchers.slots(
                 start.launcher_for(start.config), start.conf.n_jobs, start.is_serial, context.sweep, context.owner
             )
@@ -106,8 +106,11 @@ def run(start: Start) -> None:
 def _check(start: Start) -> Plan:
     """Check all that can be checked in whichever branch of the space, before anything is written."""
     config, conf = start.config, start.conf
-    address = storage.address(config.hydra)
-    storage.check(address)
+    asked = storage.address(config.hydra)
+    storage.check(asked)
+    address = storage.resolved(asked)
+    if address.study != asked.study:
+        log.info("%s: the study in it is called %s; it goes on", shown(address.sweep), address.study)
     sweep = SweepDir(address.sweep)
     space = _space(start)
     full_data.check_ranking(space, config, start.compose)
@@ -151,6 +154,7 @@ def _open(start: Start, plan: Plan) -> Context:
     is_same = fingerprint.check(study, plan.definition, conf.on_mismatch.value, conf.unrelated)
     owner = Owner(study, plan.sweep, plan.address)
     existing = len(study.get_trials(deepcopy=False))
+    _check_folders(plan, existing, conf.n_trials)
     study.sampler = samplers.build(start.config.hydra.sweeper.sampler, space, existing, owner.salt)
     new = first_points.enqueue(study, space, conf.enqueue)
     if (given := len(conf.enqueue or [])) > new:
@@ -159,10 +163,24 @@ def _open(start: Start, plan: Plan) -> Context:
         first_points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, plan.address.url)
     # A result that the study has from another search says nothing of the same point in this one.
     rules = stopping.rules(conf, samplers.grid_size(study.sampler), conf.reuse_results and is_same)
+    elsewhere.put_signposts(study, plan.sweep)
     write_settings(plan.sweep, start.record(plan.address.study))
     if rules.target is not None:
         stopping.remember_stop_rule(study, rules.target)
     return Context(Ledger(study), plan.sweep, plan.address, owner, rules)
+
+
+def _check_folders(plan: Plan, existing: int, n_trials: int) -> None:
+    """Refuse to begin trials whose folders are there, as those of a study that was deleted or is another one.
+
+    Raises:
+        InputError: one of them is there.
+    """
+    if not plan.address.exclusive:  # another process may have begun them since
+        return
+    for number in range(existing, max(existing + 1, n_trials)):
+        if (folder := plan.sweep.trial(number).root).exists():
+            raise InputError(f"{folder}: is there already, but not in the study; move it away or begin a new study")
 
 
 def _go_on(context: Context) -> None:

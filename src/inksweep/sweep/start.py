@@ -1,6 +1,5 @@
 """What one start of a sweep is given by Hydra. The sweeper makes it; session, dry run and final stage read it."""
 
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from inksweep import command
 from inksweep.errors import without_password
 from inksweep.sweep.settings import InksweepSweeperConf
 
@@ -43,5 +43,16 @@ class Start:
         sweeper["study_name"] = study
         if isinstance(self.conf.storage, str):
             sweeper["storage"] = without_password(self.conf.storage)
-        command = shlex.join(["python", *sys.argv])
-        return {"command": command, "overrides": list(self.arguments), "sweeper": sweeper}
+        typed = [without_password(word) for word in sys.argv[1:]]
+        return {
+            "command": command.as_typed(typed),
+            # The words before the overrides of a job, to train one of its trials again.
+            "program": self.program,
+            "overrides": [without_password(word) for word in self.arguments],
+            "sweeper": sweeper,
+        }
+
+    @property
+    def program(self) -> list[str]:
+        """The words that start the app, before the overrides of a job."""
+        return command.prefix(command.program(), self.config.hydra)

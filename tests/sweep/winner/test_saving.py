@@ -14,7 +14,7 @@ from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep import afterwards
 from inksweep.sweep.settings import EXPORTS, WinnerConf
-from inksweep.sweep.study.notes import METRICS
+from inksweep.sweep.study.notes import METRICS, OWNER
 from inksweep.sweep.winner import choice, plain_card, selection
 from inksweep.sweep.winner import commands as commands_module
 from inksweep.sweep.winner import saving as saving_module
@@ -28,7 +28,7 @@ def sweep(tmp_path):
     return SweepDir(tmp_path / "night")
 
 
-def save(sweep, study, program="train.py"):
+def save(sweep, study, program=("python", "train.py")):
     """Save what the search decides, as at the end of a sweep."""
     decided = choice.of_search(study, WinnerConf(), sweep)
     return saving_module.save(sweep, decided, selected(sweep, study), program)
@@ -119,7 +119,7 @@ def test_the_card_names_the_trial_its_numbers_and_what_was_searched(sweep):
 
 def test_the_command_survives_a_shell(sweep):
     overrides = ["model.hidden=[128,64]", "name='a b'", "+note=it's"]
-    command = commands_module.command(sweep, ran(sweep, overrides=overrides).best_trial, "my train.py")
+    command = commands_module.command(sweep, ran(sweep, overrides=overrides).best_trial, ["python", "my train.py"])
     assert shlex.split(command) == ["python", "my train.py", *overrides]
 
 
@@ -307,7 +307,7 @@ def test_a_folder_that_holds_another_winner_is_not_called_this_one(sweep, caplog
     study = ran(sweep, 1)
     study.tell(study.ask(), 0.95)  # it ran elsewhere
     Saving(study, sweep, WinnerConf(), None).announce(None)
-    assert "winner: trial 2, objective 0.9500 on an unknown machine; its folder is not here" in caplog.text
+    assert "winner: trial 2, objective 0.9500 on an unknown machine; its folder is not on this disk" in caplog.text
     assert f"{sweep.winner.root}: is still that of trial 0" in caplog.text
     assert f"-> {sweep.winner.root}" not in caplog.text
     assert "train it again" not in caplog.text
@@ -341,7 +341,21 @@ def test_the_command_repeats_the_threads_of_the_slot(sweep, recorded, config, th
     best = ran(sweep).best_trial
     sweep.trial(0).config.write_text(config)
     sweep.trial(0).result.write_text(json.dumps({"command": recorded, "threads": threads}))
-    assert commands_module.command(sweep, best, "train.py") == command
+    assert commands_module.command(sweep, best, ["python", "train.py"]) == command
+
+
+def test_the_command_of_a_trial_that_ran_elsewhere_is_of_what_the_study_notes(sweep, caplog):
+    caplog.set_level("INFO")
+    study = optuna.create_study(study_name="night")
+    trial = study.ask()
+    note = {"id": "x", "host": "far", "folder": "/there/logs", "overrides": ["x=1", "note='a b'"]}
+    trial.set_user_attr(OWNER, note)
+    study.tell(trial, 0.5)
+    Saving(study, sweep, WinnerConf(), None, ["python", "-m", "package"]).announce(None)
+    where = "on far; its folder, /there/logs/0, is not on this disk: it is not saved here"
+    assert f"winner: trial 0, objective 0.5000 {where}\n" in caplog.text
+    (line,) = [line for line in caplog.messages if line.startswith("train it here: ")]
+    assert shlex.split(line)[3:] == ["python", "-m", "package", "x=1", "note='a b'"]
 
 
 @pytest.fixture

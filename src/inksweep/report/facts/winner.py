@@ -1,6 +1,5 @@
 """The winner of a sweep, as plain data: the best trial, or what a final stage or an ensemble made of the search."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from inksweep.report.facts.trials import Trial
 from inksweep.runs import metrics, predictions, reader
 from inksweep.runs import selection as selections
 from inksweep.runs.selection import Interval, Selection
+from inksweep.sweep.study import elsewhere
 from inksweep.sweep.winner.commands import command as training_command
 
 
@@ -75,8 +75,10 @@ def of_search(sweep: SweepDir, best: FrozenTrial, trial: Trial, settings: dict[s
     """
     folder = next((path for path in (trial.folder, sweep.winner.root) if path is not None and path.is_dir()), None)
     if folder is None:
-        why = f"The winner's folder is not on this machine (it ran on {trial.host or 'an unknown machine'})."
-        return Winner(trial, [], None, {}, {}, [], None, why)
+        place = elsewhere.noted_folder(best)
+        where = f"{trial.host or 'an unknown machine'}{f', in {place}' if place else ''}"
+        why = f"The winner's folder is not on this machine (it ran on {where})."
+        return Winner(trial, [training_command(sweep, best, _program(settings))], None, {}, {}, [], None, why)
     run = reader.read(folder)
     command = (
         training_command(sweep, best, _program(settings)) if trial.folder is not None else run.facts.get("command")
@@ -177,14 +179,12 @@ def _answers(paths: Sequence[Path], run: reader.Run, folder: Path) -> _Answers:
     return _Answers(None, classes, why)
 
 
-def _program(settings: dict[str, Any]) -> str:
-    """Return the script that was started."""
-    command = str(settings.get("command") or "python app.py")
-    try:
-        typed = shlex.split(command)
-    except ValueError:  # edited by hand
-        typed = command.split()
-    return typed[1] if len(typed) > 1 else "app.py"
+def _program(settings: dict[str, Any]) -> list[str]:
+    """Return the words that start the app, before the overrides of a job."""
+    program = settings.get("program")
+    if isinstance(program, list):
+        return [str(word) for word in program]
+    return ["python", "app.py"]  # edited by hand
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from inksweep.sweep import pruners
 from inksweep.sweep.settings import InksweepSweeperConf, settings
 from inksweep.sweep.study.database import SILENT_BEATS, DatabaseAway
 from inksweep.sweep.study.notes import FINAL, METRICS, STOP, STOPPED, TOTAL
-from inksweep.sweep.study.storage import Address, address, open_storage
+from inksweep.sweep.study.storage import Address, address, open_storage, resolved
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,9 @@ def _open(address: Address, wait_s: float) -> Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # It is never asked: any sampler will do, and this one needs nothing.
         study = optuna.load_study(
-            study_name=address.study, storage=open_storage(address, wait_s), sampler=optuna.samplers.RandomSampler()
+            study_name=resolved(address).study,
+            storage=open_storage(address, wait_s),
+            sampler=optuna.samplers.RandomSampler(),
         )
         _opened.clear()
         _opened[address] = study

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
@@ -198,3 +199,20 @@ def _check_lines(path: Path) -> None:
             text = line.strip(HARMLESS)
             if text and not _is_entry(text):
                 raise InputError(f"{path}: line {number} is no entry of a study's journal; restore or remove the file")
+
+
+_CREATES = re.compile(rb'"op_code": ?%d\b' % JournalOperation.CREATE_STUDY)
+_DELETES = re.compile(rb'"op_code": ?%d\b' % JournalOperation.DELETE_STUDY)
+
+
+def study_names(path: Path) -> list[str]:
+    """Return the names of the studies in a journal, without replaying it; none of a file that is no journal."""
+    names: list[str] = []
+    deleted: list[int] = []
+    with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
+        for line in file:
+            if _CREATES.search(line):
+                names.append(str(json.loads(line)["study_name"]))
+            elif _DELETES.search(line):
+                deleted.append(int(json.loads(line)["study_id"]))
+    return [name for number, name in enumerate(names) if number not in deleted]

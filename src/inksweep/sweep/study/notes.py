@@ -33,7 +33,8 @@ REASON = "inksweep:reason"
 ENDED_WITH_SWEEP = "stopped"
 # What a trial measured: name -> number.
 METRICS = "inksweep:metrics"
-# Who runs a trial: {"id": of the process that asked, "host": its machine, "slot": number}.
+# Who runs a trial, and how: {"id": of the process that asked, "host": its machine, "folder": its sweep directory there,
+# "slot": number, "overrides": of the job}.
 OWNER = "inksweep:owner"
 # The sweep to a job: end at your next report; and why.
 STOP = "inksweep:stop"

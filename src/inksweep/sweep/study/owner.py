@@ -1,5 +1,6 @@
 """Which process runs a trial, and whether it is alive: several may run the trials of one study."""
 
+import os
 import secrets
 import socket
 import threading
@@ -69,7 +70,8 @@ class Owner:
 
     def name(self, slot: int) -> dict[str, Any]:
         """Return the note for a trial that this process runs in `slot`."""
-        return {"id": self.id, "host": self._host, "slot": slot}
+        folder = os.path.abspath(self._sweep.root)  # noqa: PTH100  as the user knows it: links in it stay
+        return {"id": self.id, "host": self._host, "folder": folder, "slot": slot}
 
     def begins(self, trial: Trial) -> None:
         """Answer for a trial from now on."""

@@ -1,7 +1,9 @@
 """Where a study is kept, and how it is opened to be run; the config of a sweep for jobs of another study."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -14,7 +16,7 @@ from inksweep.paths import SweepDir
 from inksweep.sweep.space.grammar import written
 from inksweep.sweep.study import database
 from inksweep.sweep.study.database import absolute
-from inksweep.sweep.study.journal import open_journal
+from inksweep.sweep.study.journal import open_journal, study_names
 
 
 def moved(config: DictConfig, folder: Path, sweeper: Mapping[str, str | None]) -> DictConfig:
@@ -73,6 +75,54 @@ def check(address: Address) -> None:
     """
     if address.url is not None:
         database.check(address.url)
+
+
+def resolved(address: Address) -> Address:
+    """Return the address of the study that the sweep directory holds, also where that was renamed or moved.
+
+    A journal, or a database of SQLite in the sweep directory, that holds one study is of this sweep, whatever the
+    study is called. Nothing is written.
+
+    Raises:
+        InputError: it holds several, and none of this name.
+    """
+    file, names = _own_file(address)
+    # The final stage of a search has a study of its own beside it in a database.
+    searches = [name for name in names if not name.endswith(FINALISTS)]
+    if address.study in names or not searches:
+        return address
+    if len(searches) > 1:
+        raise InputError(
+            f"hydra.sweeper.study_name={address.study}: {file} holds other studies ({', '.join(searches)}); "
+            "give the name of one of them, or another folder (hydra.sweep.dir)"
+        )
+    return replace(address, study=searches[0])
+
+
+# How the name ends of the study of a final stage.
+FINALISTS = ".finalists"
+
+
+def _own_file(address: Address) -> tuple[Path, list[str]]:
+    """Return the file in the sweep directory that holds its study, and the names of the studies in it."""
+    journal = SweepDir(address.sweep).journal
+    if address.url is None:
+        return journal, study_names(journal)
+    scheme, _, place = address.url.partition(":///")
+    path = Path(os.path.abspath(place.partition("?")[0]))  # noqa: PTH100  as typed
+    if not scheme.startswith("sqlite") or not path.is_relative_to(os.path.abspath(address.sweep)):  # noqa: PTH100
+        return path, []
+    return path, _names_in_sqlite(path)
+
+
+def _names_in_sqlite(path: Path) -> list[str]:
+    import sqlite3
+
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as opened:
+            return [str(name) for (name,) in opened.execute("SELECT study_name FROM studies")]
+    except sqlite3.Error:  # there is none yet, or opening it will say what is wrong
+        return []
 
 
 def open_storage(address: Address, wait_s: float = 0.0) -> BaseStorage:

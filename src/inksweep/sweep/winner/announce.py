@@ -2,9 +2,11 @@
 
 import logging
 import shlex
-import sys
+import socket
+from collections.abc import Sequence
 
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from inksweep.command import typed_in
 from inksweep.paths import SweepDir, WinnerDir, home, shown
@@ -12,9 +14,11 @@ from inksweep.runs.selection import Candidate
 from inksweep.sweep.progress.wording import numbers, short
 from inksweep.sweep.settings import WinnerConf
 from inksweep.sweep.stopping import Target
+from inksweep.sweep.study import elsewhere
 from inksweep.sweep.study.trials import front
 from inksweep.sweep.winner import choice, saving, selection
 from inksweep.sweep.winner.choice import Choice
+from inksweep.sweep.winner.commands import commands
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +31,25 @@ class Saving:
         sweep: its directory.
         conf: `hydra.sweeper.winner`.
         target: of the search.
+        program: the words that start the app, before the overrides of a job.
     """
 
-    def __init__(self, study: Study, sweep: SweepDir, conf: WinnerConf, target: Target | None):
-        self.study, self.sweep, self.conf, self.target = study, sweep, conf, target
+    def __init__(
+        self, study: Study, sweep: SweepDir, conf: WinnerConf, target: Target | None, program: Sequence[str] = ()
+    ):
+        self.study, self.sweep, self.conf, self.target, self.program = study, sweep, conf, target, program
         saving.restore(sweep)
 
     def keep(self) -> None:
         """Save the winner of the search before the final stage, which may be killed; that of an earlier stage stays."""
+        elsewhere.put_signposts(self.study, self.sweep)
         decided = choice.of_search(self.study, self.conf, self.sweep)
         if decided is not None and not self._has_final():
             self._save(decided)
 
     def announce(self, final: Choice | None) -> None:
         """Save the winner, of the final stage or else of the search; say which it is, and where everything is."""
+        elsewhere.put_signposts(self.study, self.sweep)  # other processes may have found it
         decided = final or choice.of_search(self.study, self.conf, self.sweep)
         if decided is None:
             log.info("no trial is complete, so there is no winner")
@@ -55,9 +64,7 @@ class Saving:
 
     def _announce(self, decided: Choice) -> None:
         saved, model = self._save(decided), decided.model
-        where = (
-            f"-> {shown(saved.root)}" if saved is not None else f"on {saving.host(model.trial)}; its folder is not here"
-        )
+        where = f"-> {shown(saved.root)}" if saved is not None else _where(model.trial)
         which = f"trial {decided.trial.number}"
         if decided.is_final:
             which += f", seed {model.seed}" + (", all data" if decided.full_data else "")
@@ -69,7 +76,10 @@ class Saving:
         if self.conf.ensemble > len(decided.trainings) and decided.is_final == self.conf.runs_again:
             few = len(decided.trainings)
             log.warning("hydra.sweeper.winner.ensemble=%d: models there are only %d", self.conf.ensemble, few)
-        if saved is not None:
+        if saved is None:
+            for command in commands(self.sweep, decided, self.program):
+                log.info("train it here: %s", typed_in(home(), command))
+        else:
             saved_selection = saving.saved_selection(self.sweep)
             for command in saved_selection.commands if saved_selection else ():
                 log.info("train it again: %s", typed_in(home(), command))
@@ -79,12 +89,20 @@ class Saving:
         described = selection.describe(decided, self.study, self.sweep, self.conf, self.target)
         for candidate in described.candidates:
             log.info("%s", _ranked(candidate))
-        return saving.save(self.sweep, decided, described, sys.argv[0])
+        return saving.save(self.sweep, decided, described, self.program)
 
     def _has_final(self) -> bool:
         """Whether the winner that is there was made by a final stage of this study."""
         saved = saving.saved_selection(self.sweep)
         return saved is not None and saved.study == self.study.study_name and saved.is_final
+
+
+def _where(trial: FrozenTrial) -> str:
+    """Return where a winner lies that is not on this disk, and so cannot be saved here."""
+    machine, folder = elsewhere.host(trial), elsewhere.noted_folder(trial)
+    which = "its folder" if folder is None else f"its folder, {folder / str(trial.number)},"
+    gone = "is gone" if machine == socket.gethostname() else "is not on this disk"
+    return f"on {machine}; {which} {gone}: it is not saved here"
 
 
 def _ranked(candidate: Candidate) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -11,30 +12,46 @@ from optuna.trial import FrozenTrial
 from inksweep.errors import last_line
 from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import result
-from inksweep.sweep.space.grammar import bare
+from inksweep.sweep.space.grammar import as_override, bare
+from inksweep.sweep.study.elsewhere import noted
 from inksweep.sweep.winner.choice import Choice
 from inksweep.sweep.winner.full_data import THREADS_KEY
 
 log = logging.getLogger(__name__)
 
 
-def commands(sweep: SweepDir, choice: Choice, program: str) -> list[str]:
-    """Return the commands, quoted for a shell, that train the winner again: one for each training in it."""
-    return [_command(RunDir(sweep.root / run.path), program) for run in choice.trainings]
+def commands(sweep: SweepDir, choice: Choice, program: Sequence[str]) -> list[str]:
+    """Return the commands, quoted for a shell, that train the winner again: one for each training in it.
+
+    Args:
+        sweep: where it was trained.
+        choice: what was chosen.
+        program: the words before the overrides.
+    """
+    return [_command(RunDir(sweep.root / run.path), run.trial, program) for run in choice.trainings]
 
 
-def command(sweep: SweepDir, trial: FrozenTrial, program: str) -> str:
+def command(sweep: SweepDir, trial: FrozenTrial, program: Sequence[str]) -> str:
     """Return the command, quoted for a shell, that trains `trial` again: the one its result.json names, if any."""
-    return _command(sweep.trial(trial.number), program)
+    return _command(sweep.trial(trial.number), trial, program)
 
 
-def _command(run: RunDir, program: str) -> str:
+def _command(run: RunDir, trial: FrozenTrial, program: Sequence[str]) -> str:
     ended = result.read_or_empty(run.result)
     if ended.command:
         return ended.command + _threads(run, ended.command, ended.threads)
-    # Not read by OmegaConf: the words may hold `${`.
-    overrides: Any = yaml.safe_load(run.overrides.read_text(encoding="utf-8")) if run.overrides.is_file() else []
-    return shlex.join(["python", program, *map(str, overrides)])
+    return shlex.join([*program, *_overrides(run, trial)])
+
+
+def _overrides(run: RunDir, trial: FrozenTrial) -> list[str]:
+    """Return the overrides that a trial ran with: its folder may be on another machine, or gone."""
+    given: Any = noted(trial, "overrides")
+    if given is None and run.overrides.is_file():
+        # Not read by OmegaConf: the words may hold `${`.
+        given = yaml.safe_load(run.overrides.read_text(encoding="utf-8"))
+    if isinstance(given, list):
+        return [str(word) for word in given]
+    return [as_override(key, value) for key, value in trial.params.items()]
 
 
 def _threads(run: RunDir, recorded: str, threads: int | None) -> str:

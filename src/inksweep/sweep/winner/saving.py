@@ -2,11 +2,10 @@
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from optuna.trial import FrozenTrial
 
 from inksweep.errors import InputError
 from inksweep.files import flush, held, json_text, new_folder, put_folder, read_json, recover, replacing
@@ -14,7 +13,6 @@ from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
 from inksweep.runs import selection as selections
 from inksweep.runs.selection import Selection
 from inksweep.sweep.settings import EXPORTS
-from inksweep.sweep.study.notes import OWNER
 from inksweep.sweep.winner.choice import Choice
 from inksweep.sweep.winner.commands import commands
 from inksweep.sweep.winner.full_data import is_ours
@@ -27,7 +25,7 @@ log = logging.getLogger(__name__)
 IDENTITY = ("study", "trial", "model", "members", "calibrate_on", "full_data")
 
 
-def save(sweep: SweepDir, choice: Choice, selection: Selection, program: str) -> WinnerDir | None:
+def save(sweep: SweepDir, choice: Choice, selection: Selection, program: Sequence[str]) -> WinnerDir | None:
     """Put what was chosen in `winner/`; a reader sees the old winner, for an instant none, or this one: never half.
 
     If the same is there already it stays, with all that has been added to it, and only the story of its choice is
@@ -38,7 +36,7 @@ def save(sweep: SweepDir, choice: Choice, selection: Selection, program: str) ->
         sweep: where.
         choice: what was chosen.
         selection: how; the commands that train it again are added.
-        program: the script, as the user called it.
+        program: the words that start the app, before the overrides of a job.
 
     Returns:
         Where it is; None if the training ran on another machine and its folder is there, or is gone.
@@ -47,7 +45,7 @@ def save(sweep: SweepDir, choice: Choice, selection: Selection, program: str) ->
         return _save(sweep, choice, selection, program)
 
 
-def _save(sweep: SweepDir, choice: Choice, selection: Selection, program: str) -> WinnerDir | None:
+def _save(sweep: SweepDir, choice: Choice, selection: Selection, program: Sequence[str]) -> WinnerDir | None:
     recover(sweep.winner.root)
     for leftover in sweep.root.glob(".winner-*"):
         shutil.rmtree(leftover)
@@ -167,11 +165,6 @@ def _json(path: Path) -> dict[str, Any] | None:
         return read_json(path)
     except InputError:
         return None
-
-
-def host(trial: FrozenTrial) -> str:
-    """Return the machine that ran `trial`."""
-    return str(trial.user_attrs.get(OWNER, {}).get("host", "an unknown machine"))
 
 
 def _flush(path: Path) -> None:

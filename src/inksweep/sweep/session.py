@@ -30,7 +30,7 @@ from inksweep.sweep.space.declare import declare
 from inksweep.sweep.space.space import Clash, Space
 from inksweep.sweep.start import Start
 from inksweep.sweep.stopping import Reason, say_why
-from inksweep.sweep.study import elsewhere, fingerprint, first_points, storage
+from inksweep.sweep.study import fingerprint, first_points, signposts, storage
 from inksweep.sweep.study.ledger import Ledger
 from inksweep.sweep.study.owner import Owner
 from inksweep.sweep.study.repair import repair
@@ -163,7 +163,7 @@ def _open(start: Start, plan: Plan) -> Context:
         first_points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, plan.address.url)
     # A result that the study has from another search says nothing of the same point in this one.
     rules = stopping.rules(conf, samplers.grid_size(study.sampler), conf.reuse_results and is_same)
-    elsewhere.put_signposts(study, plan.sweep)
+    signposts.put_signposts(study, plan.sweep)
     write_settings(plan.sweep, start.record(plan.address.study))
     if rules.target is not None:
         stopping.remember_stop_rule(study, rules.target)

@@ -14,7 +14,7 @@ from inksweep.report.facts.trials import Trial
 from inksweep.runs import metrics, predictions, reader
 from inksweep.runs import selection as selections
 from inksweep.runs.selection import Interval, Selection
-from inksweep.sweep.study import elsewhere
+from inksweep.sweep.study import signposts
 from inksweep.sweep.winner.commands import command as training_command
 
 
@@ -75,7 +75,7 @@ def of_search(sweep: SweepDir, best: FrozenTrial, trial: Trial, settings: dict[s
     """
     folder = next((path for path in (trial.folder, sweep.winner.root) if path is not None and path.is_dir()), None)
     if folder is None:
-        place = elsewhere.noted_folder(best)
+        place = signposts.noted_folder(best)
         where = f"{trial.host or 'an unknown machine'}{f', in {place}' if place else ''}"
         why = f"The winner's folder is not on this machine (it ran on {where})."
         return Winner(trial, [training_command(sweep, best, _program(settings))], None, {}, {}, [], None, why)

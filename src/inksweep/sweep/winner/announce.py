@@ -14,7 +14,7 @@ from inksweep.runs.selection import Candidate
 from inksweep.sweep.progress.wording import numbers, short
 from inksweep.sweep.settings import WinnerConf
 from inksweep.sweep.stopping import Target
-from inksweep.sweep.study import elsewhere
+from inksweep.sweep.study import signposts
 from inksweep.sweep.study.trials import front
 from inksweep.sweep.winner import choice, saving, selection
 from inksweep.sweep.winner.choice import Choice
@@ -42,14 +42,14 @@ class Saving:
 
     def keep(self) -> None:
         """Save the winner of the search before the final stage, which may be killed; that of an earlier stage stays."""
-        elsewhere.put_signposts(self.study, self.sweep)
+        signposts.put_signposts(self.study, self.sweep)
         decided = choice.of_search(self.study, self.conf, self.sweep)
         if decided is not None and not self._has_final():
             self._save(decided)
 
     def announce(self, final: Choice | None) -> None:
         """Save the winner, of the final stage or else of the search; say which it is, and where everything is."""
-        elsewhere.put_signposts(self.study, self.sweep)  # other processes may have found it
+        signposts.put_signposts(self.study, self.sweep)  # other processes may have found it
         decided = final or choice.of_search(self.study, self.conf, self.sweep)
         if decided is None:
             log.info("no trial is complete, so there is no winner")
@@ -99,7 +99,7 @@ class Saving:
 
 def _where(trial: FrozenTrial) -> str:
     """Return where a winner lies that is not on this disk, and so cannot be saved here."""
-    machine, folder = elsewhere.host(trial), elsewhere.noted_folder(trial)
+    machine, folder = signposts.host(trial), signposts.noted_folder(trial)
     which = "its folder" if folder is None else f"its folder, {folder / str(trial.number)},"
     gone = "is gone" if machine == socket.gethostname() else "is not on this disk"
     return f"on {machine}; {which} {gone}: it is not saved here"

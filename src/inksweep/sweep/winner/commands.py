@@ -13,7 +13,7 @@ from inksweep.errors import last_line
 from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import result
 from inksweep.sweep.space.grammar import as_override, bare
-from inksweep.sweep.study.elsewhere import noted
+from inksweep.sweep.study.signposts import noted
 from inksweep.sweep.winner.choice import Choice
 from inksweep.sweep.winner.full_data import THREADS_KEY
 

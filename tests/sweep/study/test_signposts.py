@@ -10,7 +10,7 @@ import pytest
 from inksweep.paths import RunDir, SweepDir
 from inksweep.runs import find
 from inksweep.sweep.settings import WinnerConf
-from inksweep.sweep.study import elsewhere
+from inksweep.sweep.study import signposts
 from inksweep.sweep.study.notes import OWNER
 from inksweep.sweep.winner import choice
 
@@ -35,7 +35,7 @@ def study() -> optuna.Study:
 def test_the_winner_of_an_earlier_start_is_found_in_its_folder(tmp_path: Path, study: optuna.Study) -> None:
     first, now = tmp_path / "logs" / "1", SweepDir(tmp_path / "logs" / "2")
     run = ran(study, first)
-    elsewhere.put_signposts(study, now)
+    signposts.put_signposts(study, now)
     assert now.trial(0).root.resolve() == run.root
     decided = choice.of_search(study, WinnerConf(), now)
     assert decided is not None
@@ -53,7 +53,7 @@ def test_a_folder_of_another_machine_is_that_trial_if_its_result_is(
     """A disk may be shared; or another machine has a folder of the same name."""
     ran(study, tmp_path / "1", host="far", left=left)
     now = SweepDir(tmp_path / "2")
-    elsewhere.put_signposts(study, now)
+    signposts.put_signposts(study, now)
     assert now.trial(0).root.is_dir() is is_found
 
 
@@ -62,7 +62,7 @@ def test_a_trial_that_lies_here_stays_the_one(tmp_path: Path, study: optuna.Stud
     now = SweepDir(tmp_path / "second")
     ran(study, tmp_path / "first")
     now.trial(0).root.mkdir(parents=True)
-    elsewhere.put_signposts(study, now)
+    signposts.put_signposts(study, now)
     assert not now.signpost(0).exists()
 
 
@@ -71,6 +71,6 @@ def test_what_is_not_here_has_no_signpost(tmp_path: Path, study: optuna.Study) -
     trial.set_user_attr(OWNER, {"id": "x", "host": "far", "folder": str(tmp_path / "gone")})
     study.tell(trial, 1.0)
     study.tell(study.ask(), 1.0)  # of another tool
-    elsewhere.put_signposts(study, SweepDir(tmp_path / "now"))
+    signposts.put_signposts(study, SweepDir(tmp_path / "now"))
     assert not (tmp_path / "now").exists()
-    assert elsewhere.host(study.trials[1]) == "an unknown machine"
+    assert signposts.host(study.trials[1]) == "an unknown machine"

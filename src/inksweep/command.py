@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +20,8 @@ from typing import Any, NoReturn
 # is launched.
 KEPT = re.compile(r"hydra[./](job|callbacks|env)\b(?!\.(id|num)\b)")
 SEARCH_PATH = "hydra.searchpath"
+# Hydra refuses a single run of a config that asks for a sweep (hydra.mode: MULTIRUN) unless this is typed.
+ONE_RUN = "hydra.mode=RUN"
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,23 @@ class Program:
 
 # Of a process that runs jobs of another one: what that one was started as.
 _handed: Program | None = None
+# Of a process that sweeps: whether the app's config files ask for that.
+_asks_for_sweep = False
 
 
 def program() -> Program:
     """Return the program that this process runs, or runs jobs of."""
-    return _handed or _of_process(tuple(sys.argv))
+    if _handed is not None:
+        return _handed
+    of = _of_process(tuple(sys.argv))
+    is_needed = _asks_for_sweep or ONE_RUN in sys.argv[1:]
+    return replace(of, options=(*of.options, ONE_RUN)) if is_needed else of
+
+
+def is_asked_to_sweep(by_files: bool) -> None:
+    """Say whether the config files of the app that sweeps here ask for a sweep; a single run of it then says so."""
+    global _asks_for_sweep
+    _asks_for_sweep = by_files
 
 
 def hand(other: Program) -> None:

@@ -4,6 +4,9 @@ Either its `_target_` is ours, or `hydra/sweeper` is: then `_target_` still name
 public projects, in our own words.
 """
 
+import json
+import shlex
+
 import optuna
 import pytest
 import yaml
@@ -163,3 +166,21 @@ def test_a_sampler_that_takes_parameters_apart_needs_no_word_about_groups(apps, 
     (tmp_path / "sphere.yaml").write_text("defaults: [_self_, override hydra/sweeper: inksweep]" + KEYS)
     words = ["hydra.sweeper.sampler.multivariate=false", "hydra.sweeper.n_trials=1", "hydra/launcher=basic"]
     assert len(apps.run("sphere", OURS, "x=interval(0,1)", *words).jobs) == 1
+
+
+# Hydra refuses a single run of it: "hydra.mode changed during config composition".
+def test_the_command_that_trains_a_winner_again_runs_once_though_a_file_asks_for_a_sweep(apps, tmp_path):
+    (tmp_path / "sphere.yaml").write_text("defaults: [_self_, {search: null}]" + KEYS)
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "best.yaml").write_text(
+        """# @package _global_
+defaults: [override /hydra/sweeper: inksweep]
+hydra: {mode: MULTIRUN, sweeper: {n_trials: 1, params: {x: "interval(0, 1)"}}}
+"""
+    )
+    for words, is_needed in ((["search=best"], True), (["hydra/sweeper=inksweep", "x=interval(0,1)"], False)):
+        sweep = SweepDir(tmp_path / f"sweeps/{is_needed}")
+        apps.run("sphere", OURS, *words, f"hydra.sweep.dir={sweep.root}", "hydra.sweeper.n_trials=1")
+        again = shlex.split(json.loads(sweep.trial(0).result.read_text())["command"])
+        assert ("hydra.mode=RUN" in again) is is_needed
+        assert any(word.startswith("x=0.") for word in again)

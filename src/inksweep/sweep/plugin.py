@@ -41,6 +41,7 @@ class InksweepSweeper(Sweeper):
             self._setup(hydra_context, task_function, config)
 
     def _setup(self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from inksweep import command
         from inksweep.sweep.slots.hydra_launchers import serial_slot
 
         serial = serial_slot(config)
@@ -52,6 +53,7 @@ class InksweepSweeper(Sweeper):
             conf.n_jobs = 1
         self.conf, self.config, self.hydra_context, self.is_serial = conf, config, hydra_context, serial is not None
         self.task_function = task_function
+        command.is_asked_to_sweep(single_run.is_refused(config.hydra, hydra_context.config_loader))
         self._launcher_for(config)  # what is wrong with its settings shows now
 
     def sweep(self, arguments: list[str]) -> None:

@@ -1,11 +1,20 @@
-"""What is typed for a sweep, but without -m: Hydra then runs once, and passes over it without a word.
+"""A single run and a sweep of one app: what is typed for a sweep, but without -m, and files that ask for a sweep.
 
 Every start of every Hydra app in this environment imports this module: nothing heavy here.
 """
 
+import importlib.util
+import logging
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+
+log = logging.getLogger(__name__)
 
 FOR_A_SWEEP = re.compile(r"[+~]*hydra[./](sweeper|launcher|sweep)\b")
 # Options of Hydra that make it no single run: several, or none.
@@ -26,3 +35,52 @@ def hint(argv: Sequence[str]) -> str | None:
     return (
         f"hint: {typed[0]} has no effect on a single run; add -m for a sweep: python {shlex.join([app, '-m', *words])}"
     )
+
+
+def is_refused(hydra: Any, loader: "ConfigLoader") -> bool:
+    """Whether Hydra refuses a single run of the app that sweeps: a config file says `hydra.mode: MULTIRUN`.
+
+    Args:
+        hydra: the `hydra` node of the sweep's config.
+        loader: knows the app's configs.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    if not any(RunMode.MULTIRUN.name in text for text in _configs(loader)):
+        return False  # as in most apps, which need not be composed once more then
+    words = [*hydra.overrides.hydra, *hydra.overrides.task]
+    try:
+        fixed = [
+            each.input_line or ""
+            for each in OverridesParser.create().parse_overrides(words)
+            if each.key_or_group != "hydra.mode" and (each.is_delete() or not each.is_sweep_override())
+        ]
+        config = loader.load_configuration(hydra.job.config_name, fixed, run_mode=RunMode.MULTIRUN)
+    except Exception as error:  # it needs what is searched; whether anything is wrong with it the sweep says
+        log.debug("hydra.mode of the files is not known: %s", error)
+        return False
+    return bool(config.hydra.mode == RunMode.MULTIRUN)
+
+
+def _configs(loader: "ConfigLoader") -> Iterator[str]:
+    """Yield the text of each config of the app, in files and in Hydra's store."""
+    from hydra.core.config_store import ConfigNode, ConfigStore
+
+    for entry in loader.get_search_path().get_path():
+        scheme, _, place = entry.path.rpartition("://")
+        if entry.provider == "hydra" or not place or scheme not in ("", "file", "pkg"):
+            continue
+        folders = [place]
+        if scheme == "pkg":
+            spec = importlib.util.find_spec(place)
+            folders = list(spec.submodule_search_locations or []) if spec is not None else []
+        for file in (file for folder in folders for file in Path(folder).rglob("*.y*ml")):
+            yield file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    groups: list[Any] = [ConfigStore.instance().repo]
+    while groups:
+        for node in groups.pop().values():
+            if isinstance(node, ConfigNode) and node.provider is None:
+                yield str(node.node)
+            elif isinstance(node, dict):
+                groups.append(node)

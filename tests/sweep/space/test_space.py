@@ -187,6 +187,7 @@ def test_other_arguments_reach_the_job_as_typed():
             {"a": {"x": {"b": "interval(0,1)"}, "y": {"b": "range(0,3)"}}},
             r"b: is .* in one branch of the search space and .* in another",
         ),
+        ({"opt": {"lr": "interval(0,1)"}}, {}, r"params\.opt\.lr=interval\(0,1\): .*; write opt\.lr: interval\(0,1\)"),
         (PARAMS, {"model": "cnn"}, r"when\.model=cnn: must be a mapping"),
         (PARAMS, {"model": {"cnn": "deep"}}, r"when\.model\.cnn=deep: must be a mapping"),
         (PARAMS, {"model": {"cnn": {"a": "choice("}}}, r"when\.model\.cnn\.a=choice\(: cannot be searched"),

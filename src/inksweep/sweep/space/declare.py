@@ -1,6 +1,7 @@
 """How a search space is written down: `hydra.sweeper.params`, `hydra.sweeper.when` and the command line -> a Space."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -14,6 +15,8 @@ from inksweep.sweep.space.space import Clash, Space, can_be, first
 
 PARAMS = "hydra.sweeper.params"
 WHEN = "hydra.sweeper.when"
+# How a text begins that is to be searched.
+DISTRIBUTION = re.compile(r"\s*(choice|range|interval|tag|shuffle|sort|glob|int|float)\s*\(")
 
 
 def declare(
@@ -78,8 +81,23 @@ def _read(space: Space, arguments: Sequence[str], loader: ConfigLoader | None) -
 def _block(declared: Any, place: str, loader: ConfigLoader | None) -> Block:
     if not isinstance(declared, Mapping):
         raise InputError(f"{place}={declared}: must be a mapping of parameters to what they may be")
+    for key, value in declared.items():
+        for inner, text in _distributions(value):
+            raise InputError(
+                f"{place}.{key}{inner}={text}: is not searched inside the value of {key}; write {key}{inner}: {text}, "
+                "with the dots in one key"
+            )
     texts = {str(key): value if isinstance(value, str) else written(value) for key, value in declared.items()}
     return dict(parse(f"{key}={text}", f"{place}.{key}={text}", loader) for key, text in texts.items())
+
+
+def _distributions(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the distributions that stand inside a mapping, each with its dotted key."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, str) and DISTRIBUTION.match(inner):
+                yield f"{prefix}.{key}", inner
+            yield from _distributions(inner, f"{prefix}.{key}")
 
 
 def _branches(when: Any, loader: ConfigLoader | None) -> dict[str, dict[str, Block]]:

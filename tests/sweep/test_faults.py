@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+from pathlib import Path
 
 import cloudpickle
 import pytest
@@ -13,6 +14,7 @@ from inksweep.sweep.faults import MachineFault, fault_of, has_died, in_one_line,
 from inksweep.sweep.job.job import WorkerDied
 from inksweep.sweep.study.database import DatabaseAway
 
+ROOT = Path("/home/me/night")
 TORCH_SAVE = (
     "[enforce fail at inline_container.cc:626] . PytorchStreamWriter failed writing file data/0: file write failed"
 )
@@ -159,11 +161,11 @@ def test_a_folder_is_tried_by_writing_into_it(tmp_path, monkeypatch):
 
 def test_only_what_is_the_machines_fault_becomes_a_line():
     line = r"^/d/x: No space left on device; make room; the same command goes on$"
-    with pytest.raises(MachineFault, match=line), in_one_line():
+    with pytest.raises(MachineFault, match=line), in_one_line(ROOT):
         raise os_error(errno.ENOSPC, "/d/x")
-    with pytest.raises(InputError, match=r"^x=1: must be 2$"), in_one_line():
+    with pytest.raises(InputError, match=r"^x=1: must be 2$"), in_one_line(ROOT):
         raise InputError("x=1: must be 2")
-    with pytest.raises(ZeroDivisionError), in_one_line():
+    with pytest.raises(ZeroDivisionError), in_one_line(ROOT):
         raise ZeroDivisionError
 
 
@@ -175,8 +177,26 @@ def test_of_several_faults_the_first_is_the_line():
         finally:
             raise os_error(errno.ENOSPC, "/d/winner")
 
-    with pytest.raises(MachineFault, match=r"^/d/x"), in_one_line():
+    with pytest.raises(MachineFault, match=r"^/d/x"), in_one_line(ROOT):
         tidy_up()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_a_line"),
+    [
+        ("/home/me/night", True),
+        ("/home/me", True),
+        ("/home/me/night/study.journal", True),
+        ("/home/me/night/.owners/a", True),
+        # Of a trial, whose traceback says more.
+        ("/home/me/night/3/data.csv", False),
+        ("/data/x.csv", False),
+        (None, False),
+    ],
+)
+def test_a_file_of_the_sweep_that_cannot_be_used_is_a_line(path, is_a_line):
+    with pytest.raises(InputError if is_a_line else PermissionError, match="Permission denied"), in_one_line(ROOT):
+        raise os_error(errno.EACCES, path)
 
 
 def test_the_count_of_kills_is_that_since_the_last_look(monkeypatch):

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from inksweep.errors import InputError, last_line
+from inksweep.errors import InputError, explain, last_line
 from inksweep.sweep.study.database import DatabaseAway
 
 
@@ -147,20 +147,30 @@ def of_folder(folder: Path) -> Fault | None:
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
+def in_one_line(root: Path) -> Iterator[None]:
     """Raise as MachineFault what ends a sweep and is the machine's fault; all else as it is.
 
-    Of several such errors, one after the other, the first one counts: what tidies up on a full disk fails too.
+    Of several such errors, one after the other, the first one counts: what tidies up on a full disk fails too. A file of
+    the sweep's own in its folder `root` that cannot be used is an InputError; those of trials lie deeper.
     """
     try:
         yield
     except Exception as error:
         # Also of those that a library has suppressed, as shutil does.
         known = [fault for link in _chain(error, suppressed=True) if (fault := _of_one(link)) is not None]
-        if not known or (isinstance(error, InputError) and not isinstance(error, MachineFault)):
+        if isinstance(error, InputError) and not isinstance(error, MachineFault):
+            raise
+        if not known:
+            if isinstance(error, OSError) and error.filename is not None and _is_of_the_sweep(error.filename, root):
+                raise InputError(explain(error)) from error
             raise
         named = [fault for fault in known if "/" in fault.text]  # the first may not say which file it was
         raise MachineFault((named or known)[-1]) from error
+
+
+def _is_of_the_sweep(name: object, root: Path) -> bool:
+    path = Path(str(name)).absolute()
+    return path == root or path in root.parents or path.parent in (root, root / ".owners")
 
 
 def has_died(error: BaseException | None) -> bool:

@@ -79,7 +79,7 @@ def run(start: Start) -> None:
         dry_run.run(start, plan.space)
         return
     # What is called at the end comes after the lock is free for the next start.
-    with in_one_line(), ExitStack() as at_end, _joined(plan.sweep, plan.address):
+    with in_one_line(plan.sweep.root), ExitStack() as at_end, _joined(plan.sweep, plan.address):
         context = _open(start, plan)
         with context.owner.alive():
             _go_on(context)

@@ -150,8 +150,8 @@ def of_folder(folder: Path) -> Fault | None:
 def in_one_line(root: Path) -> Iterator[None]:
     """Raise as MachineFault what ends a sweep and is the machine's fault; all else as it is.
 
-    Of several such errors, one after the other, the first one counts: what tidies up on a full disk fails too. A file of
-    the sweep's own in its folder `root` that cannot be used is an InputError; those of trials lie deeper.
+    Of several such errors, one after the other, the first one counts: what tidies up on a full disk fails too.
+    A file of the sweep's own in its folder `root` that cannot be used is an InputError; those of trials lie deeper.
     """
     try:
         yield

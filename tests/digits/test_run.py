@@ -18,13 +18,13 @@ import torch
 import yaml
 from filelock import FileLock
 
-from inksweep import cli, trial
+from inksweep import cli, command, trial
 from inksweep.digits import checkpoint
 from inksweep.digits.data import dataset
 from inksweep.digits.training import evaluation
 from inksweep.paths import RunDir
 from inksweep.runs import predictions
-from tests.conftest import REPOSITORY, tiny
+from tests.conftest import REPOSITORY, TINY, tiny
 
 QUICK = ["trainer.epochs=3", "model.hidden=[16]", "trainer.threads=1", "trainer.device=cpu"]
 
@@ -811,6 +811,23 @@ def test_what_is_refused_leaves_a_folder_that_was_typed_as_it_was(app: App) -> N
     assert "trainer.epochs=0: must be at least 1" in refused(app, "trainer.epochs=0", "hydra.run.dir=run")
     assert "hydra.run.dir=~/run: must be written out" in refused(app, 'hydra.run.dir="~/run"')
     assert list(app.folder.iterdir()) == []
+
+
+def test_a_name_that_hydra_cannot_write_down_is_refused(app: App) -> None:
+    for words in (["hydra.run.dir='bad\udcff'"], ["hydra.run.dir=run", "data.root='bad\udcff'"]):
+        assert "must be UTF-8, or Hydra cannot write it down" in refused(app, *words)
+    assert list(app.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b, c=d", 'it\'s "quoted"', "数字 ü", "[x]{y}$", "100%"])
+def test_a_folder_may_be_called_anything_else(here: App, name: str) -> None:
+    (here.folder / "data").rename(here.folder / name)
+    words = [command.override(key, value) for key, value in (("data.root", name), ("hydra.run.dir", f"{name}/run"))]
+    ended = here.plain(*TINY, *QUICK, *words, "trainer.epochs=1")
+    assert ended.code == 0, ended.err
+    assert f"-> {name}/run/model.pt" in ended.out
+    cli.main(["evaluate", f"{name}/run"])
+    cli.main(["evaluate", f"{name}/run", f"data.root={name}"])
 
 
 def test_the_jobs_of_a_grid_do_not_share_a_folder(app: App) -> None:

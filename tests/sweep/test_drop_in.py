@@ -26,6 +26,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from inksweep.errors import explain
+from inksweep.paths import SweepDir
 from inksweep.sweep.settings import InksweepSweeperConf
 from inksweep.sweep.space.declare import declare
 
@@ -394,6 +395,13 @@ def test_the_sweep_directory_and_the_stock_sweepers_number_of_jobs(apps, tmp_pat
     apps.run("sphere", OURS, "hydra.sweep.dir=here/${hydra.sweeper.study_name}", "hydra.job.chdir=true")
     assert {path.name for path in (tmp_path / "here" / "sphere").iterdir()} >= {"0", "1"}
     assert (tmp_path / "here" / "sphere" / "optimization_results.yaml").is_file()
+
+
+def test_a_trial_is_described_also_where_hydra_is_to_write_nothing(apps, tmp_path):
+    apps.run("sphere", OURS, "hydra.sweep.dir=here", "hydra.output_subdir=null", "hydra.sweeper.n_trials=1")
+    trial = SweepDir(tmp_path / "here").trial(0)
+    assert {path.name for path in trial.config.parent.iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
+    assert SweepDir(tmp_path / "here").winner.config.read_bytes() == trial.config.read_bytes()
 
 
 def test_failures(apps):

@@ -50,13 +50,21 @@ def merged(stored: DictConfig, overrides: Iterable[str]) -> DictConfig:
         if not word.partition("=")[0].strip() or "=" not in word:
             raise InputError(f"{word!r}: is no setting; write KEY=VALUE, such as data.root=/elsewhere")
         try:
-            found = OmegaConf.merge(stored, OmegaConf.from_dotlist([word]))
+            found = OmegaConf.merge(stored, _setting(word))
         except Exception as error:  # YAML's, OmegaConf's, and whatever they stumble over
             reason = str(error).partition("\n")[0]
             raise InputError(f"{word}: cannot be read ({reason}); write KEY=VALUE and quote special letters") from error
         assert isinstance(found, DictConfig)
         stored = found
     return stored
+
+
+def _setting(word: str) -> DictConfig:
+    """Return what `KEY=VALUE` sets: the value is YAML, that of data.root as it stands."""
+    key, _, value = word.partition("=")
+    if key.strip() != "data.root" or value.startswith(("'", '"')):
+        return OmegaConf.from_dotlist([word])
+    return OmegaConf.create({"data": {"root": value}})
 
 
 def _stored(folder: Path) -> DictConfig:

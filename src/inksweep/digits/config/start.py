@@ -46,6 +46,7 @@ def begun(root: DictConfig, check: Callable[[DictConfig], object]) -> str:
     hydra = root.hydra
     if OmegaConf.is_missing(hydra.runtime, "output_dir"):
         return ""
+    _refuse_what_is_no_text(hydra)
     run = RunDir(Path(hydra.runtime.output_dir))
     if run.root.resolve() in _claims:
         return str(run.root)
@@ -74,6 +75,16 @@ def _locked(run: RunDir) -> ExitStack:
         except OSError as error:  # said here: OmegaConf would hide which file it is about
             raise InputError(f"{error.filename or run.root}: {error.strerror}; {WAYS_TO_WRITE}") from error
         return stack.pop_all()
+
+
+def _refuse_what_is_no_text(hydra: DictConfig) -> None:
+    """Refuse names of folders that are not UTF-8: Hydra ends in the middle of `.hydra/` when it writes them down."""
+    for word in (hydra.runtime.cwd, hydra.runtime.output_dir, *hydra.overrides.task):
+        try:
+            str(word).encode()
+        except UnicodeEncodeError:
+            allowed = "UTF-8, or Hydra cannot write it down; rename the folder, or make a link to it and use that"
+            raise InputError(f"{word}: must be {allowed}") from None
 
 
 def _refuse_tilde(key: str, value: object) -> None:

@@ -24,7 +24,8 @@ class Job:
         self.study = open_study(Address("night", None, folder, 60), list(directions))
         self.trial = self.study.ask()
         self.run_dir = folder / "0"
-        self.run_dir.mkdir()
+        (self.run_dir / ".hydra").mkdir(parents=True)
+        (self.run_dir / ".hydra/config.yaml").touch()  # as Hydra writes it
         pruner = {"_target_": "optuna.pruners.NopPruner"}
         conf = OmegaConf.structured(InksweepSweeperConf)
         given = {"direction": list(directions), "study_name": "night"}

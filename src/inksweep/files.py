@@ -39,21 +39,29 @@ def held(lock: Path, refusal: str | None, patience_s: float = 0.1) -> Iterator[N
     """
     from filelock import FileLock, Timeout
 
+    made = [path for path in (lock, *lock.parents) if not path.exists()]
     lock.parent.mkdir(parents=True, exist_ok=True)
-    if not has_locks(lock.parent):
-        lock.touch()
-        _warn_of_no_locks(lock.parent)
-        yield
-        return
-    kernel_lock = FileLock(lock)
     try:
-        kernel_lock.acquire(timeout=-1 if refusal is None else patience_s)
-    except Timeout:
-        raise InputError(str(refusal)) from None
-    try:
-        yield
-    finally:
-        kernel_lock.release()
+        if not has_locks(lock.parent):
+            lock.touch()
+            _warn_of_no_locks(lock.parent)
+            yield
+            return
+        kernel_lock = FileLock(lock)
+        try:
+            kernel_lock.acquire(timeout=-1 if refusal is None else patience_s)
+        except Timeout:
+            made = []
+            raise InputError(str(refusal)) from None
+        try:
+            yield
+        finally:
+            kernel_lock.release()
+    except (InputError, OSError):  # a start that is refused leaves nothing behind
+        with suppress(OSError):  # a folder that holds something by now
+            for path in made:
+                path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+        raise
 
 
 def has_locks(folder: Path) -> bool:

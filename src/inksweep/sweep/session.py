@@ -124,6 +124,9 @@ def _check(start: Start) -> Plan:
     pruner = pruners.build(OmegaConf.create(vars(conf.pruner)), study.directions)
     samplers.build(config.hydra.sweeper.sampler, space, 0)
     first_points.enqueue(study, space, conf.enqueue)
+    # A sweep that was begun has taken the points, and the other one may be gone.
+    if conf.warm_start is not None and not sweep.config.exists():
+        first_points.check_warm_start(Path(conf.warm_start), address.url)
     return Plan(address, sweep, space, definition, pruner, configurations)
 
 

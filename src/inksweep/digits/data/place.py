@@ -55,7 +55,6 @@ def locked(root: Path) -> Iterator[None]:
     lock = root / ".lock"
     with ExitStack() as stack:
         with writing(root):
-            root.mkdir(parents=True, exist_ok=True)
             if is_held(lock):
                 log.info("another process is preparing data in %s: waiting for it", root)
             stack.enter_context(held(lock, None))

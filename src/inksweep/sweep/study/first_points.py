@@ -91,6 +91,15 @@ def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str
     return new
 
 
+def check_warm_start(directory: Path, storage: str | None = None) -> None:
+    """See that another sweep can be read; `directory` and `storage`: as for `warm_start`.
+
+    Raises:
+        InputError: it holds no study that can be read.
+    """
+    _study_of(typed(directory, WARM_START), storage)
+
+
 def _study_of(directory: Path, storage: str | None) -> Study:
     """Open the study of another sweep; `storage`: as for `warm_start`."""
     place, remedy = f"{WARM_START}={directory}", "name another sweep directory"

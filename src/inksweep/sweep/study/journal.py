@@ -144,13 +144,18 @@ def open_journal(path: Path) -> JournalStorage:
     Raises:
         InputError: the file is no journal, or is damaged in its middle.
     """
-    lock = KernelLock(path)
+    lock, lock_file = KernelLock(path), path.with_name(f"{path.name}.lock")
+    is_new = not lock_file.exists()
     lock.acquire()
     try:
         if path.exists():
             with path.open("a+b", buffering=0) as file:
                 _mend_end(file, path)
             _check_lines(path)
+    except InputError:
+        if is_new:
+            lock_file.unlink(missing_ok=True)
+        raise
     finally:
         lock.release()
     try:

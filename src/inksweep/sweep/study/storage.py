@@ -153,9 +153,12 @@ def open_study(address: Address, directions: Sequence[str]) -> Study:
     # Optuna's own lines about each study and trial would come on top of ours.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     wanted = [StudyDirection[direction.upper()] for direction in directions]
-    study = optuna.create_study(
-        study_name=address.study, storage=open_storage(address), directions=wanted, load_if_exists=True
-    )
+    storage = open_storage(address)
+    try:
+        # Before it is begun: a journal notes also that a study was to be begun which is there.
+        study = optuna.load_study(study_name=address.study, storage=storage)
+    except KeyError:
+        study = optuna.create_study(study_name=address.study, storage=storage, directions=wanted, load_if_exists=True)
     if study.directions != wanted:
         names = [direction.name.lower() for direction in study.directions]
         raise InputError(

@@ -279,6 +279,7 @@ def test_points_are_tried_first_and_those_of_another_sweep_too(app):
         ("trial_${hydra.job.num}", {"trial_0", "trial_1"}),
         ("by/${hydra.job.override_dirname}", {"by/kind=other,x=1.0_0", "by/kind=other,x=3.0_1"}),
         ("same", {"same_0", "same_1"}),
+        ("of_${hydra:job.num}", {"of_0", "of_1"}),
     ],
 )
 def test_the_folders_of_trials_may_have_other_names(app, subdir, folders):

@@ -103,9 +103,12 @@ def _tell_folders_apart(config: DictConfig) -> None:
     from inksweep.sweep.space.grammar import written
 
     subdir = str(config.hydra.sweep._get_node("subdir")._value() or "").rstrip("/")
-    if re.search(r"\bjob\.(num|id)\b", subdir):
+    # `${hydra:...}` reads the config of what runs: the sweep, while a job's folder is looked at before it runs.
+    numbered = subdir.replace("${hydra:", "${hydra.")
+    if not re.search(r"\bjob\.(num|id)\b", subdir):
+        numbered = "${hydra.job.num}" if subdir in ("", ".") else f"{numbered}_${{hydra.job.num}}"
+    if numbered == subdir:
         return
-    numbered = "${hydra.job.num}" if subdir in ("", ".") else f"{subdir}_${{hydra.job.num}}"
     for node in (config.hydra.sweep, config.hydra.overrides.hydra):
         OmegaConf.set_readonly(node, False)
     config.hydra.sweep.subdir = numbered

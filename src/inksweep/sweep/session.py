@@ -16,6 +16,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import Trial
 
+from inksweep.command import override
 from inksweep.errors import InputError
 from inksweep.files import held
 from inksweep.paths import SweepDir, shown
@@ -213,6 +214,9 @@ def _search(
             begin = partial(FinalStage, start, report, plan.configurations, plan.definition, ends)
     finally:
         say_why(engine.standing, engine.stop_reason or Reason.ERROR)
+        goes_on = engine.stop_reason in (Reason.INTERRUPTED, Reason.TIMEOUT) and plan.address.exclusive
+        if goes_on and start.has_dated_folder:
+            log.info("its folder is called by the time: add %s", override("hydra.sweep.dir", shown(plan.sweep.root)))
         if begin is None:
             if plan.configurations is not None and engine.stop_reason is Reason.TIMEOUT:
                 log.info("the final stage comes when the search is done; the same command goes on")

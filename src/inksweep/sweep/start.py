@@ -53,6 +53,13 @@ class Start:
         }
 
     @property
+    def has_dated_folder(self) -> bool:
+        """Whether the same command, typed again, has another sweep directory: one that is called by the time."""
+        folder = str(OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["dir"])  # type: ignore[call-overload, index]
+        is_named = "inksweep.study_folder" in folder and self.config.hydra.sweeper.study_name is not None
+        return "${now:" in folder and not is_named
+
+    @property
     def program(self) -> list[str]:
         """The words that start the app, before the overrides of a job."""
         return command.prefix(command.program(), self.config.hydra)

@@ -75,7 +75,7 @@ def prefix(of: Program, hydra: Any) -> list[str]:
     options = list(of.options)
     if of.is_rerun and hydra.job.config_name is not None:
         options += ["--config-name", hydra.job.config_name]
-    typed = _plain(hydra.overrides.hydra)
+    typed = plain(hydra.overrides.hydra)
     kept = [override for override in typed if KEPT.match(override.lstrip("+~"))]
     return [*of.words, *options, *_search_path(hydra, typed), *kept]
 
@@ -86,7 +86,7 @@ def again(hydra: Any) -> str:
     Args:
         hydra: the `hydra` node of its config.
     """
-    return shlex.join([*prefix(program(), hydra), *_plain(hydra.overrides.task)])
+    return shlex.join([*prefix(program(), hydra), *plain(hydra.overrides.task)])
 
 
 def typed_in(folder: Path, command: str) -> str:
@@ -127,7 +127,7 @@ def _written(text: str) -> str:
     return text if is_plain else QuotedString(text.replace("${", r"\${"), Quote.double).with_quotes()
 
 
-def _plain(overrides: Any) -> list[str]:
+def plain(overrides: Any) -> list[str]:
     """Return overrides as they were typed: in one that gives a value by `${...}`, that stays."""
     from omegaconf import OmegaConf
 

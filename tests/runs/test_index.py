@@ -25,7 +25,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders whose files were read."""
     read: list[Path] = []
     original = reader._read
-    monkeypatch.setattr(reader, "_read", lambda folder: read.append(folder) or original(folder))
+    monkeypatch.setattr(reader, "_read", lambda folder, sweep: read.append(folder) or original(folder, sweep))
     return read
 
 

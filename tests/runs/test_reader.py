@@ -50,6 +50,24 @@ def test_an_objective_without_a_name_is_called_objective_and_its_sweep_says_wher
         assert (run.objective, run.value, run.maximize, run.study) == ("objective", 3.5, maximize, sweep.name)
 
 
+def test_a_trial_is_of_its_sweep_however_deep_its_folder_is(tmp_path: Path) -> None:
+    sweep, deep = tmp_path / "night", "graph_er/alpha_0.1_3"
+    folder = make(sweep / deep, RESULT | {"objective": {"name": None, "value": 3.5}})
+    other = make(sweep / "outputs/day/0")  # a run that the app makes in the folder in which it swept
+    running = make(sweep / "graph_er/alpha_0.2_4", None)
+    (sweep / "summary.json").write_text(json.dumps({"direction": "minimize"}))
+    (sweep / ".trials").mkdir()
+    (sweep / ".trials/3").write_text(deep)
+    (sweep / ".trials/4").write_text("graph_er/alpha_0.2_4")
+    read = reader.load([folder, other, folder])
+    assert [(run.folder, run.maximize, run.study) for run in read] == [
+        (folder, False, "night"), (other, True, None), (folder, False, "night"),
+    ]  # fmt: skip
+    assert reader.read(running).status is Status.UNFINISHED
+    with FileLock(sweep / ".lock"):
+        assert reader.read(running).status is Status.RUNNING
+
+
 @pytest.mark.parametrize(
     "error, expected",
     [

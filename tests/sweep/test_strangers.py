@@ -13,6 +13,8 @@ import yaml
 from hydra.errors import CompactHydraException
 
 from inksweep.paths import SweepDir
+from inksweep.runs.find import find
+from inksweep.runs.reader import load
 from tests.sweep.test_drop_in import OURS, STOCK, apps, one_line
 
 __all__ = ["apps"]
@@ -111,6 +113,22 @@ hydra:
       z: true
       error: "false"
 """,
+    "folders by values": """
+defaults: [_self_, override hydra/sweeper: SWEEPER, override hydra/sweeper/sampler: grid]
+hydra:
+  mode: MULTIRUN
+  sweep: {subdir: "z_${z}/x_${x}/lr_${model.lr}"}
+  sweeper:
+    _target_: TARGET
+    sampler: {_target_: optuna.samplers.GridSampler}
+    study_name: night
+    n_trials: 100
+    n_jobs: 4
+    params:
+      x: choice(0.5, 0.25)
+      z: 42
+      model.lr: choice(0.1)
+""",
 }
 
 
@@ -129,6 +147,9 @@ def test_a_file_for_the_stock_sweeper_runs(apps, tmp_path, name, sweeper, target
         assert settings["study_name"] == "mnist/night"
         assert all(job["new"] == {"key": 3} and -2.5 <= job["x"] <= 1 for job in jobs)
         assert sweep.trial(1).root.name.startswith("1_")
+    if name == "folders by values":
+        assert {sweep.trial(number).root.parent.name for number in (0, 1)} == {"x_0.5", "x_0.25"}
+        assert not any(run.maximize for run in load(find([sweep.root])))
     if name == "no direction":
         study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path}/hparams.db")
         assert study.direction.name == "MINIMIZE"

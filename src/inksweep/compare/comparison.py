@@ -14,7 +14,7 @@ from inksweep.compare.tables import Column, Line, Table
 from inksweep.compare.wanted import Wanted
 from inksweep.errors import InputError, nearest, need
 from inksweep.paths import SweepDir, shown
-from inksweep.runs.find import finalists, find
+from inksweep.runs.find import Sweeps, finalists, find
 from inksweep.runs.reader import Run
 from inksweep.runs.result import UNREADABLE
 
@@ -166,7 +166,8 @@ def _left_out(runs: Sequence[Run]) -> list[str]:
     """Say which final stages are not among the runs, of sweeps that are whole among them."""
     folders = {run.folder for run in runs}
     lines = []
-    for sweep in dict.fromkeys(run.folder.parent for run in runs if run.study is not None):
+    found = Sweeps()
+    for sweep in dict.fromkeys(filter(None, (found.of(run.folder) for run in runs))):
         stage = finalists(sweep)
         if stage and folders.isdisjoint(stage) and folders.issuperset(find([sweep])):
             folder = shlex.quote(shown(SweepDir(sweep).finals.root))

@@ -5,6 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from inksweep.errors import InputError
@@ -131,6 +132,31 @@ def is_winner(folder: Path) -> bool:
 def is_sweep(folder: Path) -> bool:
     """Whether a folder is a sweep directory of ours."""
     return is_file(SweepDir(folder).config) or is_file(SweepDir(folder).summary)
+
+
+class Sweeps:
+    """Which sweep a run is a trial of; looks at each folder once."""
+
+    def __init__(self) -> None:
+        self._is_sweep = cache(is_sweep)
+        self._deep = cache(_signposts)
+
+    def of(self, run: Path) -> Path | None:
+        """Return the sweep directory; None: it is of no sweep. `hydra.sweep.subdir` may be several folders deep."""
+        if self._is_sweep(run.parent):
+            return run.parent
+        sweep = next(filter(self._is_sweep, run.parent.parents), None)
+        # Below a sweep may lie other runs, too, such as those of an app that sweeps in its own folder.
+        return sweep if sweep is not None and run.relative_to(sweep).as_posix() in self._deep(sweep) else None
+
+
+def _signposts(sweep: Path) -> frozenset[str]:
+    """Return the folders of a sweep's trials that are not called by their number, relative to the sweep directory."""
+    folder = SweepDir(sweep).signpost(0).parent
+    try:
+        return frozenset(file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.isdecimal())
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
 
 
 def is_final_stage(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from inksweep.errors import InputError
 from inksweep.files import is_held, read_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
-from inksweep.runs.find import is_file, is_final_stage, is_sweep, is_winner
+from inksweep.runs.find import Sweeps, is_file, is_final_stage, is_winner
 from inksweep.runs.metrics import curve, is_better_greater, is_of_validation, numbers
 from inksweep.runs.result import MEASURED, Result, Status, is_of_an_app
 from inksweep.runs.settings import read_settings
@@ -73,18 +73,24 @@ def read(folder: Path) -> Run:
 
 def load(folders: Iterable[Path], known: Mapping[Path, Run] | None = None) -> list[Run]:
     """Read the runs in `folders`; `known` are those that need not be read again."""
-    runs = [run if (run := (known or {}).get(folder)) is not None else _read(folder) for folder in folders]
+    folders, found = list(folders), Sweeps()
+    sweeps = [found.of(folder) for folder in folders]
+    runs = [
+        run if (run := (known or {}).get(folder)) is not None else _read(folder, sweep)
+        for folder, sweep in zip(folders, sweeps, strict=True)
+    ]
     # Direction and study are those of the sweep; read once for each.
-    parents = [run.folder.parent for run in runs]
-    directions = {parent: _direction(parent) for parent in set(parents) if is_sweep(parent)}
-    studies = {parent: _study(parent) for parent in directions}
+    directions = {sweep: _direction(sweep) for sweep in set(sweeps) if sweep is not None}
+    studies = {sweep: _study(sweep) for sweep in directions}
     return [
         replace(
             run,
-            study=studies.get(parent),
-            maximize=is_better_greater(run.objective or "") if (up := directions.get(parent)) is None else up,
+            study=None if sweep is None else studies[sweep],
+            maximize=is_better_greater(run.objective or "")
+            if sweep is None or (up := directions[sweep]) is None
+            else up,
         )
-        for run, parent in zip(runs, parents, strict=True)
+        for run, sweep in zip(runs, sweeps, strict=True)
     ]
 
 
@@ -93,7 +99,7 @@ def _study(sweep: Path) -> str:
     return f"{sweep.absolute().parent.name}/{sweep.name}" if is_final_stage(sweep) else sweep.name
 
 
-def _read(folder: Path) -> Run:
+def _read(folder: Path, sweep: Path | None) -> Run:
     run = RunDir(folder)
     config = WinnerDir(folder).config if is_winner(folder) and not is_file(run.config) else run.config
     try:
@@ -104,8 +110,8 @@ def _read(folder: Path) -> Run:
         # `.lock` is there from the first moment of a run of ours; a trial of another app is as alive as its sweep.
         if run.lock.is_file():
             status, reason = _alive(run.lock)
-        elif is_sweep(folder.parent):
-            status, reason = _alive(SweepDir(folder.parent).lock)
+        elif sweep is not None:
+            status, reason = _alive(SweepDir(sweep).lock)
         else:
             what = "no result.json: made by something else, or by a version before it"
             return Run(folder, Status.FOREIGN, what, settings, started=started)

@@ -47,9 +47,11 @@ def is_refused(hydra: Any, loader: "ConfigLoader") -> bool:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
 
+    from inksweep.command import plain
+
     if not any(RunMode.MULTIRUN.name in text for text in _configs(loader)):
         return False  # as in most apps, which need not be composed once more then
-    words = [*hydra.overrides.hydra, *hydra.overrides.task]
+    words = [*plain(hydra.overrides.hydra), *plain(hydra.overrides.task)]
     try:
         fixed = [
             each.input_line or ""

@@ -139,5 +139,7 @@ def _one_line() -> Iterator[None]:
 
 # No other place is passed by every app before it runs once: there Hydra makes no sweeper, and a callback would need the
 # app to trust it.
-if (line := single_run.hint(sys.argv)) is not None and sys.stderr is not None:
+# A process that multiprocessing has started has the words of the one that started it.
+is_child = "multiprocessing" in sys.modules and sys.modules["multiprocessing"].parent_process() is not None
+if not is_child and sys.stderr is not None and (line := single_run.hint(sys.argv)) is not None:
     print(line, file=sys.stderr)

@@ -102,6 +102,7 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setattr(command, "_asks_for_sweep", False)  # as in a process that has not swept yet
     return Home(tmp_path / "my apps", monkeypatch)
 
 

@@ -25,7 +25,7 @@ READERS = {
     "digits/card/measure.py": ("measures the chosen model, after the choice", {"measure": 1}),
     "digits/card/story.py": (
         "says what the stop rule saw, and which metrics are of test",
-        {"chosen": 1, "looks_at_test": 1},
+        {"chosen": 1, "looks_at_test": 2},
     ),
     "digits/evaluate.py": ("`inksweep evaluate` prints what one model measures", {"run": 1}),
     "compare/comparison.py": ("shows a column; a path", {MODULE: 1, "_unreadable": 1}),
@@ -47,6 +47,7 @@ READERS = {
     "runs/index.py": ("a path", {"fingerprint": 1}),
     "runs/find.py": ("a path", {"_below.walk": 1}),
     "runs/reader.py": ("a path", {"_study": 1}),
+    "digits/data/raw.py": ("names of files", {"_spelt": 2}),
     "digits/tracker/tensorboard.py": ("a name of a run", {"TensorBoard._opened": 1}),
 }
 

@@ -502,7 +502,7 @@ def fake_export(folder: Path, formats: list[str], conf: Config) -> dict[str, Any
     entry = {
         "file": "model.pt2",
         "bytes": 8,
-        "model_sha256": command.checksum(folder / "model.pt", "sha256"),
+        "model_sha256": command.sha256(folder / "model.pt"),
         "checked": {"pictures": 150, "same_class": 150, "largest_difference": 3e-7},
         "latency_ms": {"batch_1": {"torch.export": 0.25, "torch": 0.5, "threads": 1, "repetitions": 300}},
     }

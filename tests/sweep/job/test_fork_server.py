@@ -53,9 +53,13 @@ def test_torch_that_is_only_imported_can_be_forked():
     assert run(f"{IN_CHILD}import torch\nin_child(lambda: fork_server.why_not_fork(2))").strip() == "None"
 
 
-def test_a_script_that_has_used_cuda_is_not_forked(monkeypatch):
+def test_a_script_that_has_used_cuda_is_not_forked(monkeypatch, tmp_path):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
+    # It has looked for a GPU, in vain.
+    monkeypatch.setattr(fork_server, "GPU_FILES", (str(tmp_path / "none"),))
+    assert fork_server.why_not_fork(1) is None
+    monkeypatch.setattr(fork_server, "GPU_FILES", (str(tmp_path),))
     assert fork_server.why_not_fork(1) == "the script has used CUDA before it called its main"
 
 

@@ -6,6 +6,12 @@ from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, Inte
 
 
 @pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    # Another test may have computed with several here, and workers would be spawned instead of forked.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
 def plugins():
     # The suite puts Hydra's singletons back as they were before a test, and with them the options that plugins store.
     Plugins.instance()

@@ -23,6 +23,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,8 @@ BEGIN, KILL, PRELOADED = "begin", "kill", "preloaded"
 NAME = "fork-server"
 # The longest message: a dictionary of a few variables.
 MESSAGE = 2**16
+# One of them is there where a driver of GPUs is: NVIDIA's, AMD's, that of Windows below Linux.
+GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # How long OpenMP may need for a step of nothing. It needs a millisecond, or for ever.
 OPENMP_S = 2.0
 
@@ -147,6 +150,8 @@ class _Server:
                 children.call_this_process(name)
                 self._become_worker(server, report, environment)
                 self.serve(connection)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         connection.close()
@@ -195,7 +200,8 @@ def fork() -> int:
 def why_not_fork(threads: int) -> str | None:
     """Return why a process that is forked from this one could not do all that it should; None: it can."""
     torch: Any = sys.modules.get("torch")
-    if torch is not None:
+    # A script that asks whether there is a GPU has used CUDA; where there is none that is no harm.
+    if torch is not None and any(Path(file).exists() for file in GPU_FILES):
         with suppress(AttributeError):
             # Private, and nothing else tells it. Without it each trial that uses CUDA ends with CUDA's own error.
             if torch.cuda._is_in_bad_fork():
@@ -244,8 +250,9 @@ def _limit_threads(threads: int) -> None:
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
 
 
 def _draw_anew() -> None:

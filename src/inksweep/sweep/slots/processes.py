@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -132,6 +133,8 @@ class Forked:
                 self._control.close()
                 serve = partial(worker.serve, setup=lambda: self._setup)
                 fork_server.main(theirs, serve, self._preload, self._environment)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         theirs.close()

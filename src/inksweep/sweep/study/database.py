@@ -206,6 +206,7 @@ def open_database(url: str, heartbeat_s: int, wait_s: float = 0.0) -> BaseStorag
         DatabaseAway: it cannot be reached.
         InputError: it cannot be opened.
     """
+    _parsed(url)  # its driver is installed
     started, pause, races = time.monotonic(), PAUSES_S[0], 0
     while True:
         try:

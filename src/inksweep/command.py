@@ -165,6 +165,12 @@ def _of_process(argv: tuple[str, ...]) -> Program:
     return Program(words, tuple(options), typed.experimental_rerun is not None, code)
 
 
+def config_name(words: Sequence[str]) -> str | None:
+    """Return what was typed after --config-name; None: the app's own."""
+    name: str | None = _Options().parse(words).config_name
+    return name
+
+
 class _Options(argparse.ArgumentParser):
     """Reads those options of Hydra's that say which configs are composed."""
 

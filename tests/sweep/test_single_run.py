@@ -68,3 +68,33 @@ def test_an_app_says_it_before_it_runs(tmp_path):
     line = f"hint: {words} has no effect on a single run; add -m for a sweep: python app.py -m {words}\n"
     assert run(words) == line
     assert run() == ""
+
+
+def test_nothing_is_said_where_the_primary_config_asks_for_a_sweep(tmp_path):
+    (tmp_path / "app.py").write_text(
+        """import hydra
+
+
+@hydra.main(config_path="conf", config_name="own")
+def main(cfg):
+    return 1.0
+
+
+if __name__ == "__main__":
+    main()
+"""
+    )
+    (tmp_path / "conf/deep").mkdir(parents=True)
+    (tmp_path / "conf/own.yaml").write_text("x: 1\n")
+    asks = "hydra: {mode: MULTIRUN}\nx: 1\n"
+    (tmp_path / "conf/deep/asks.yaml").write_text("# @package _global_\n" + asks)
+
+    def run(*words):
+        command = [sys.executable, "app.py", *words, "hydra.sweep.dir=sweep", "hydra/launcher=basic"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+        return "add -m" in done.stderr
+
+    assert run()  # a file that is not chosen asks for nothing
+    assert not run("--config-name", "deep/asks")
+    (tmp_path / "conf/own.yaml").write_text(asks)
+    assert not run()

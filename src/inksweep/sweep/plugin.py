@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -28,12 +30,25 @@ LONGEST = 250
 log = logging.getLogger(__name__)
 
 
-class InksweepSweeper(Sweeper):
-    """The shell; what a sweep does stands in `session.py`. Takes its values from the config that `setup` is given."""
+class InksweepSweeper(Sweeper, SearchPathPlugin):
+    """The shell; what a sweep does stands in `session.py`. Takes its values from the config that `setup` is given.
+
+    It is asked for folders of configs, too, and adds none: no other place is passed by every app before it runs once.
+    There Hydra makes no sweeper, and a callback would need the app to trust it.
+    """
 
     def __init__(self, **_: Any):
         self.config: DictConfig | None = None
         self.hydra_context: HydraContext | None = None
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Say it on standard error where a sweep was typed and a single run begins."""
+        # A process that multiprocessing has started has the words of the one that started it.
+        is_child = "multiprocessing" in sys.modules and sys.modules["multiprocessing"].parent_process() is not None
+        if is_child or sys.stderr is None:
+            return
+        if (line := single_run.hint(sys.argv, search_path)) is not None:
+            print(line, file=sys.stderr)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Check the settings."""
@@ -135,11 +150,3 @@ def _one_line() -> Iterator[None]:
         yield
     except InputError as error:
         raise CompactHydraException(str(error)) from error
-
-
-# No other place is passed by every app before it runs once: there Hydra makes no sweeper, and a callback would need the
-# app to trust it.
-# A process that multiprocessing has started has the words of the one that started it.
-is_child = "multiprocessing" in sys.modules and sys.modules["multiprocessing"].parent_process() is not None
-if not is_child and sys.stderr is not None and (line := single_run.hint(sys.argv)) is not None:
-    print(line, file=sys.stderr)

@@ -23,6 +23,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +42,8 @@ NAME = "fork-server"
 MESSAGE = 2**16
 # One of them is there where a driver of GPUs is: NVIDIA's, AMD's, that of Windows below Linux.
 GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+# How long the last processes are waited for: one that waits for a file system ends only after it.
+LINGER_S = 5.0
 # How long OpenMP may need for a step of nothing. It needs a millisecond, or for ever.
 OPENMP_S = 2.0
 
@@ -118,8 +121,9 @@ class _Server:
                 break
         for child in self.workers.values():
             _kill(child.pid)
-        while children.kill_all(os.getpid()) or self._reap():
-            pass
+        deadline = time.monotonic() + LINGER_S
+        while (children.kill_all(os.getpid()) or self._reap()) and time.monotonic() < deadline:
+            time.sleep(0.002)
 
     def _answer(self) -> bool:
         """Read what the sweep asks for, and do it; False: the sweep is gone."""

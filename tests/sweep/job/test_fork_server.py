@@ -48,6 +48,15 @@ in_child(lambda: fork_server.why_not_fork({threads}))
     assert out.strip() == said
 
 
+def test_a_script_that_has_trained_is_not_forked():
+    pytest.importorskip("torch")
+    # With a device other than the CPU each backward starts threads; without one, those that follow an export do.
+    export = "torch.export.export(torch.nn.Linear(2, 2), (torch.ones(1, 2),))"
+    trained = f"import torch\n{export}\ntorch.ones(2, requires_grad=True).sum().backward()\n"
+    out = run(f"{IN_CHILD}{trained}in_child(lambda: fork_server.why_not_fork(1))")
+    assert out.strip() == "the script has trained with PyTorch before it called its main"
+
+
 def test_torch_that_is_only_imported_can_be_forked():
     pytest.importorskip("torch")
     assert run(f"{IN_CHILD}import torch\nin_child(lambda: fork_server.why_not_fork(2))").strip() == "None"

@@ -44,8 +44,8 @@ MESSAGE = 2**16
 GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # How long the last processes are waited for: one that waits for a file system ends only after it.
 LINGER_S = 5.0
-# How long OpenMP may need for a step of nothing. It needs a millisecond, or for ever.
-OPENMP_S = 2.0
+# How long a try may take, which needs some milliseconds, or for ever.
+PROBE_S = 5.0
 
 
 @dataclass
@@ -213,33 +213,46 @@ def why_not_fork(threads: int) -> str | None:
     jax: Any = sys.modules.get("jax._src.xla_bridge")
     if getattr(jax, "_backends", None):
         return "the script has used JAX before it called its main"
-    if threads > 1 and not _openmp_works(threads):
+    if threads > 1 and not _works(lambda: _compute_with(threads)):
         return "the script has computed with several threads before it called its main"
+    if torch is not None and not _works(_differentiate):
+        return "the script has trained with PyTorch before it called its main"
     return None
 
 
-def _openmp_works(threads: int) -> bool:
-    """Whether GNU's OpenMP still works here, if it is loaded: forked, it waits for ever for threads it had."""
-    # Several packages bring a copy of their own.
-    libraries = [path for path in _libraries() if Path(path).name.startswith("libgomp")]
-    if not libraries:
-        return True
+def _works(task: Callable[[], None]) -> bool:
+    """Whether `task` ends well in a process that is forked from this one: it may also raise, or wait for ever."""
     pid = fork()
     if pid == 0:
-        nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+        code = 1
         try:
-            for library in libraries:
-                ctypes.CDLL(library).GOMP_parallel(nothing, None, threads, 0)
+            task()
+            code = 0
         finally:
-            os._exit(0)
+            os._exit(code)
     # A pidfd would say it too, on a kernel that has them.
-    for _ in range(int(OPENMP_S / 0.002)):
-        if os.waitpid(pid, os.WNOHANG) != (0, 0):
-            return True
+    for _ in range(int(PROBE_S / 0.002)):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended == pid:
+            return status == 0
         select.select([], [], [], 0.002)
     _kill(pid)
     os.waitpid(pid, 0)
     return False
+
+
+def _compute_with(threads: int) -> None:
+    """Let GNU's OpenMP, if it is loaded, do nothing in several threads: forked, it waits for ever for those it had."""
+    nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+    for path in _libraries():  # several packages bring a copy of their own
+        if Path(path).name.startswith("libgomp"):
+            ctypes.CDLL(path).GOMP_parallel(nothing, None, threads, 0)
+
+
+def _differentiate() -> None:
+    """Let PyTorch differentiate: forked, it refuses if it has done so before."""
+    torch: Any = sys.modules["torch"]
+    torch.ones((), requires_grad=True).mul(2.0).backward()
 
 
 def _libraries() -> Iterator[str]:

@@ -127,7 +127,7 @@ def test_a_run_whose_folder_cannot_be_made_is_one_line(stranger: Stranger) -> No
     done = stranger(TRAIN)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: outputs")
+    assert line.startswith("error: /mnt/project/outputs/")
     assert "Read-only file system" in line
 
 

@@ -19,7 +19,6 @@ import gc
 import importlib
 import os
 import pickle
-import select
 import signal
 import socket
 import sys
@@ -29,7 +28,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -112,7 +111,7 @@ class _Server:
     def run(self) -> None:
         """Do what the sweep asks for, and report who has ended, until the sweep is gone."""
         while True:
-            readable, _, _ = select.select([self.control, self.ended], [], [])
+            readable = wait([self.control, self.ended])
             if self.ended in readable:
                 with suppress(BlockingIOError):
                     self.ended.recv(MESSAGE)
@@ -235,7 +234,7 @@ def _works(task: Callable[[], None]) -> bool:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended == pid:
             return status == 0
-        select.select([], [], [], 0.002)
+        time.sleep(0.002)
     _kill(pid)
     os.waitpid(pid, 0)
     return False

@@ -8,7 +8,6 @@ import itertools
 import multiprocessing
 import os
 import pickle
-import select
 import signal
 import socket
 import sys
@@ -17,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
@@ -102,7 +101,7 @@ class Forked:
     def close(self) -> None:
         """Let the fork server end its workers, and itself."""
         # While it imports it does not listen, and has no workers.
-        is_preloading = not select.select([self._control], [], [], 0)[0]
+        is_preloading = not wait([self._control], 0)
         self._control.close()
         deadline = time.monotonic() + (0 if is_preloading else END_S)
         while time.monotonic() < deadline:

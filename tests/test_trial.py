@@ -10,10 +10,10 @@ from inksweep import trial
 
 
 class Watcher:
-    """Takes down what it is told; answers `word`."""
+    """Takes down what it is told; answers `word`, and in between `end`."""
 
-    def __init__(self, word: str | None = None) -> None:
-        self.word, self.heard = word, []
+    def __init__(self, word: str | None = None, end: str | None = None) -> None:
+        self.word, self.end, self.heard = word, end, []
 
     def report(self, step: int, value: float, total: int | None) -> None:
         self.heard.append((step, value, total))
@@ -21,18 +21,21 @@ class Watcher:
     def should_stop(self) -> str | None:
         return self.word
 
+    def called_off(self) -> str | None:
+        return self.end
+
 
 def test_without_a_sweep_reports_go_nowhere_and_nobody_says_stop() -> None:
     trial.report(1, 0.5)
     trial.report(2, 0.6, total=10)
-    assert trial.should_stop() is None
+    assert trial.should_stop() is trial.called_off() is None
 
 
 def test_the_watcher_hears_and_is_asked() -> None:
-    with trial.watched_by(watcher := Watcher("pruned")):
+    with trial.watched_by(watcher := Watcher("pruned", "target")):
         trial.report(0, 1)
         trial.report(3, 0.25, total=10)
-        assert trial.should_stop() == "pruned"
+        assert (trial.should_stop(), trial.called_off()) == ("pruned", "target")
     assert watcher.heard == [(0, 1.0, None), (3, 0.25, 10)]
     assert isinstance(watcher.heard[0][1], float)
 
@@ -82,12 +85,12 @@ METRICS = {"val/accuracy": 0.9, "val/loss": 0.3}
 )
 def test_a_reporter_tells_the_first_objective_of_what_a_training_measured(objective: object, value: float) -> None:
     reporter = trial.Reporter(objective)
-    with trial.watched_by(watcher := Watcher("target")):
+    with trial.watched_by(watcher := Watcher("pruned", "target")):
         reporter.report(2, METRICS, 5)
         reporter.report(3, METRICS)
-        assert reporter.should_stop() == "target"
+        assert (reporter.should_stop(), reporter.called_off()) == ("pruned", "target")
     assert watcher.heard == [(2, value, 5), (3, value, None)]
-    assert reporter.should_stop() is None
+    assert reporter.should_stop() is reporter.called_off() is None
 
 
 @pytest.mark.parametrize("objective", [[], None, 3])

@@ -26,6 +26,9 @@ class Watcher(Protocol):
     def should_stop(self) -> str | None:
         """Return why the job should end now, in a word, or None."""
 
+    def called_off(self) -> str | None:
+        """Return why nobody waits for the job any more, in a word, or None; asked often."""
+
 
 # Of the process: one job at a time runs in it, and a training may report from a thread of its own.
 _watcher: Watcher | None = None
@@ -61,6 +64,15 @@ def should_stop() -> str | None:
     return None if _watcher is None else _watcher.should_stop()
 
 
+def called_off() -> str | None:
+    """Return why nobody waits for the job any more, or None: as `should_stop`, but never `pruned`.
+
+    For long ways between two reports: it costs next to nothing and may be called after every batch. It looks at most
+    twice a second.
+    """
+    return None if _watcher is None else _watcher.called_off()
+
+
 @contextmanager
 def watched_by(watcher: Watcher | None) -> Iterator[None]:
     """Give reports to `watcher` during the block."""
@@ -91,3 +103,7 @@ class Reporter:
     def should_stop(self) -> str | None:
         """Return why training should end now, or None."""
         return should_stop()
+
+    def called_off(self) -> str | None:
+        """Return why nobody waits for the training any more, or None."""
+        return called_off()

@@ -153,16 +153,20 @@ def test_keep_best_scores_the_weights_it_saves_and_keep_last_the_last(app: App) 
 
 
 class Sweep:
-    """A sweep that listens, and says `word` from report number `after` on."""
+    """A sweep that listens, and says `word` from report number `after` on, or in the middle of the next stretch."""
 
-    def __init__(self, word: str = "", after: int = 99) -> None:
-        self.word, self.after, self.heard = word, after, []
+    def __init__(self, word: str = "", after: int = 99, in_the_middle: bool = False) -> None:
+        self.word, self.after, self.in_the_middle, self.heard, self.batches = word, after, in_the_middle, [], 0
 
     def report(self, step: int, value: float, total: int | None) -> None:
         self.heard.append((step, value, total))
 
     def should_stop(self) -> str | None:
-        return self.word if len(self.heard) >= self.after else None
+        return self.word if len(self.heard) >= self.after and not self.in_the_middle else None
+
+    def called_off(self) -> str | None:
+        self.batches += len(self.heard) >= self.after
+        return self.word if self.in_the_middle and self.batches > 2 else None
 
 
 def column(run: RunDir, name: str) -> list[float]:
@@ -189,15 +193,16 @@ def test_a_sweep_hears_each_evaluation_by_the_first_objective(app: App, objectiv
         ("interrupted", "stopped", "interrupted"),
     ],
 )
+@pytest.mark.parametrize("in_the_middle", [False, True], ids=["after an evaluation", "in the middle of a stretch"])
 def test_a_run_that_its_sweep_ends_leaves_at_once(
-    app: App, monkeypatch: pytest.MonkeyPatch, word: str, status: str, reason: str
+    app: App, monkeypatch: pytest.MonkeyPatch, word: str, status: str, reason: str, in_the_middle: bool
 ) -> None:
     scored = []
     metrics = evaluation.metrics
     monkeypatch.setattr(
         "inksweep.digits.training.evaluation.metrics", lambda *given: scored.append(len(given[1])) or metrics(*given)
     )
-    with trial.watched_by(Sweep(word, after=2)):
+    with trial.watched_by(Sweep(word, 2, in_the_middle)):
         ended = app()
     assert ended.code == 0, ended.err
     assert f"{status} ({reason}) after epoch 2 of 3" in ended.out
@@ -209,6 +214,8 @@ def test_a_run_that_its_sweep_ends_leaves_at_once(
     assert told["metrics"] == last
     assert told["objective"] == {"name": "val/accuracy", "value": last["val/accuracy"]}
     assert scored == [100, 100]  # the validation pictures, twice
+    assert column(run, "epoch") == [1, 2]
+    assert checkpoint.load(run.checkpoint)["progress"]["rows"][-1]["epoch"] == 2
     assert not run.model.exists()
 
 

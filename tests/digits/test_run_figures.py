@@ -145,6 +145,9 @@ class Pruner:
         self.asked = getattr(self, "asked", 0) + 1
         return "pruned" if self.asked > 1 else None
 
+    def called_off(self) -> str | None:
+        return None
+
 
 def test_a_pruned_run_has_a_learning_curve_alone(train: Callable[..., RunDir]) -> None:
     with trial.watched_by(Pruner()):

@@ -1,5 +1,6 @@
 """The loop on a small problem whose answers are known."""
 
+import copy
 import io
 import math
 from functools import partial
@@ -216,6 +217,18 @@ class Stopper(Unwatched):
         return "pruned" if len(self.heard) >= self.after else None
 
 
+class CalledOff(Stopper):
+    """Wants no more from so many evaluations and so many batches on."""
+
+    def __init__(self, after: int, batches: int) -> None:
+        super().__init__(99)
+        self.evaluations, self.batches = after, batches
+
+    def called_off(self) -> str | None:
+        self.batches -= len(self.heard) >= self.evaluations
+        return "target" if self.batches < 0 else None
+
+
 def test_the_reporter_hears_every_evaluation_and_can_stop() -> None:
     training, reporter = Training(learner(), epochs=5), Stopper(2)
     assert training.run(reporter) == "pruned"
@@ -251,6 +264,27 @@ def test_a_reporter_that_says_stop_at_once_costs_no_training() -> None:
     training = Training(learner(), epochs=3)
     assert training.run(Stopper(0)) == "pruned"
     assert (training.learner.step, training.rows) == (0, [])
+
+
+def test_a_training_that_is_called_off_ends_before_the_next_batch_and_leaves_no_half_row() -> None:
+    training, reporter = Training(learner(), epochs=5), CalledOff(2, batches=3)
+    assert training.run(reporter) == "target"
+    assert training.learner.step == 2 * 8 + 3
+    assert [row["step"] for row in training.rows] == [row["step"] for row in training.progress.rows] == [8, 16]
+    assert len(reporter.heard) == 2
+
+
+def test_going_on_after_being_called_off_ends_in_the_same_bits() -> None:
+    whole, states = Training(learner()), []
+    whole.run()
+    ended = Training(learner())
+    keep = lambda row: states.append(copy.deepcopy((ended.learner.state(), vars(ended.progress))))  # noqa: E731
+    assert ended.run(CalledOff(1, batches=5), after=keep) == "target"
+    resumed, (learned, progress) = Training(learner(seed=5)), states[-1]
+    resumed.learner.restore(learned)
+    resumed.progress = Progress(**progress)
+    resumed.run()
+    assert torch.equal(weights(resumed.learner), weights(whole.learner))
 
 
 def test_patience_counts_evaluations_without_a_better_accuracy() -> None:

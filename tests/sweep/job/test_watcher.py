@@ -82,6 +82,91 @@ def test_a_job_is_told_to_stop_and_says_that_it_was(job):
     assert job.result["status"] == "stopped"
 
 
+@pytest.fixture
+def every_look(monkeypatch):
+    """Let each call of `called_off` look."""
+    monkeypatch.setattr(watcher, "LOOK_EVERY_S", 0.0)
+
+
+def test_a_job_is_called_off_between_two_reports(job, every_look):
+    def task(cfg):
+        assert trial.called_off() is None
+        trial.report(1, 0.5)
+        assert trial.should_stop() is trial.called_off() is None
+        job.trial.set_user_attr(STOP, "target")
+        assert trial.called_off() == trial.should_stop() == "target"
+
+    job.run(task)
+    assert job.frozen.user_attrs[STOPPED] == "target"
+    assert job.result["status"] == "stopped"
+
+
+def test_nobody_is_asked_between_two_looks(job, monkeypatch):
+    def task(cfg):
+        job.trial.set_user_attr(STOP, "target")
+        monkeypatch.setattr(watcher, "open_storage", None)
+        assert trial.called_off() is None  # half a second after its start at the earliest
+
+    job.run(task)
+    assert STOPPED not in job.frozen.user_attrs
+
+
+def test_between_two_reports_no_pruner_is_asked(job, every_look, monkeypatch):
+    asked = []
+    monkeypatch.setattr(watcher.pruners, "build", lambda *_: optuna.pruners.ThresholdPruner(lower=0.9))
+    monkeypatch.setattr(optuna.pruners.ThresholdPruner, "prune", lambda self, study, trial: bool(asked.append(1)))
+
+    def task(cfg):
+        trial.report(1, 0.5)
+        assert [trial.called_off() for _ in range(3)] == [None] * 3
+        assert asked == []
+        trial.should_stop()
+        assert asked == [1]
+
+    job.run(task)
+
+
+@pytest.mark.parametrize("reason", ["given up", "trial_timeout", "interrupted"])
+def test_what_else_calls_a_job_off(tmp_path, monkeypatch, every_look, reason):
+    job = Job(tmp_path, monkeypatch, trial_timeout_s=1e-6 if reason == "trial_timeout" else None)
+    if reason == "interrupted":
+        monkeypatch.setattr(watcher, "stop_here", reason)
+
+    def task(cfg):
+        if reason == "given up":
+            job.study.tell(job.trial, state=optuna.trial.TrialState.FAIL)
+        assert trial.called_off() == reason
+
+    job.run(task)
+
+
+def test_between_two_reports_a_database_that_is_away_is_asked_once_and_not_waited_for(
+    tmp_path, monkeypatch, every_look, caplog
+):
+    job = Job(tmp_path, monkeypatch)
+    asked, storage = [], open_storage(Address("night", None, tmp_path, 60))
+    get_trial = storage.get_trial
+
+    def away(trial_id):
+        asked.append(trial_id)
+        raise DatabaseAway("the database: did not answer")
+
+    def task(cfg):
+        assert trial.should_stop() is None
+        monkeypatch.setattr(storage, "get_trial", away)
+        assert [trial.called_off() for _ in range(3)] == [None] * 3
+        assert len(asked) == 1
+        monkeypatch.setattr(storage, "get_trial", get_trial)
+        job.trial.set_user_attr(STOP, "target")
+        assert trial.called_off() is None
+        trial.report(1, 0.5)
+        assert trial.should_stop() == "target"
+
+    monkeypatch.setattr(watcher, "open_storage", lambda *_: storage)
+    job.run(task)
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(("raised", "reason"), [(optuna.TrialPruned(), "pruned"), (Diverged("nan"), "diverged")])
 def test_a_job_may_end_by_itself(job, raised, reason):
     def task(cfg):

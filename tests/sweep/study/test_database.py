@@ -4,13 +4,14 @@ import sqlite3
 
 import optuna
 import pytest
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from sqlalchemy import event, exc
 
 from inksweep.errors import InputError
 from inksweep.paths import SweepDir
 from inksweep.sweep.study import database
-from inksweep.sweep.study.database import DatabaseAway, PatientStorage, absolute, check
+from inksweep.sweep.study.database import DatabaseAway, PatientStorage, absolute, check, hasty
 from inksweep.sweep.study.notes import REASON
 from inksweep.sweep.study.owner import Owner
 from inksweep.sweep.study.storage import Address, open_study
@@ -152,6 +153,19 @@ def test_a_database_that_stays_away_ends_in_one_line_and_is_then_not_waited_for_
     assert cut.tried == tried + 1
     cut.times = 0
     assert study.ask().number == 0
+
+
+def test_who_is_in_haste_waits_for_no_database(study, caplog):
+    cut = Cut(study)
+    cut.times = 1
+    with hasty(study._storage), pytest.raises(DatabaseAway, match="does not answer"):
+        study.set_user_attr("a", 1)
+    assert caplog.text == ""
+    cut.times = 1
+    study.set_user_attr("a", 1)  # tried again, as ever
+    assert study.user_attrs == {"a": 1}
+    with hasty(InMemoryStorage()):
+        pass  # which is never away
 
 
 @pytest.mark.parametrize("lasting", ["database or disk is full", "attempt to write a readonly database"])

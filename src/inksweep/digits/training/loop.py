@@ -43,12 +43,13 @@ def train(
         batches: (epoch, batches to skip) -> the rest of the epoch's batches: uint8 images (n, h, w), labels (n,).
         validate: model -> `loss` and `accuracy` on the validation split.
         progress: the evaluations so far; each new one is added.
-        reporter: is given each evaluation, and asked before the next one whether to go on.
+        reporter: is given each evaluation, asked before the next one whether to go on, and in between whether the
+            training was called off; what was trained since the last evaluation is lost then.
         after_evaluation: called with each row once it is in `progress`, to save and print it.
         show: takes the batches up to the next evaluation and their number, and yields them behind a progress bar.
 
     Returns:
-        Why training ended before the plan did: what `should_stop` returned, or `patience`; None if it did not.
+        Why training ended before the plan did: what the reporter returned, or `patience`; None if it did not.
 
     Raises:
         Diverged: the loss is infinite or not a number.
@@ -64,6 +65,8 @@ def train(
         started, steps, samples = time.perf_counter(), evaluation_step - learner.step, 0
         loss_sum = torch.zeros((), device=learner.device)
         for images, labels in show(islice(stream, steps), steps):
+            if reason := reporter.called_off():
+                return reason
             loss_sum += learner.learn(images, labels, epoch=learner.step / plan.steps_per_epoch)
             samples += len(labels)
         train_loss = loss_sum.item() / steps  # waits for the device, only here
@@ -148,7 +151,10 @@ class Reporter(Protocol):
         """
 
     def should_stop(self) -> str | None:
-        """Return why training should end now, in a word, or None."""
+        """Return why training should end now, in a word, or None; asked once after each evaluation."""
+
+    def called_off(self) -> str | None:
+        """Return why nobody waits for this training any more, in a word, or None; asked before each batch."""
 
 
 class Unwatched:
@@ -158,6 +164,10 @@ class Unwatched:
         """Do nothing."""
 
     def should_stop(self) -> str | None:
+        """Never stop."""
+        return None
+
+    def called_off(self) -> str | None:
         """Never stop."""
         return None
 

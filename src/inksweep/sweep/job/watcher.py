@@ -16,11 +16,14 @@ from optuna.study import Study
 
 from inksweep.sweep import pruners
 from inksweep.sweep.settings import InksweepSweeperConf, settings
-from inksweep.sweep.study.database import SILENT_BEATS, DatabaseAway
+from inksweep.sweep.study.database import SILENT_BEATS, DatabaseAway, hasty
 from inksweep.sweep.study.notes import FINAL, METRICS, STOP, STOPPED, TOTAL
 from inksweep.sweep.study.storage import Address, address, open_storage, resolved
 
 log = logging.getLogger(__name__)
+
+# Seconds between two looks at whether a trial was called off.
+LOOK_EVERY_S = 0.5
 
 # Why a job of this process should end, if the sweep runs in it too and cannot say so otherwise.
 stop_here: str | None = None
@@ -42,9 +45,9 @@ class StudyWatcher:
         # Why the trial is to stop.
         self.reason: str | None = None
         self._reports = 0
-        self._started = time.monotonic()
-        # The database was waited for in vain.
-        self._is_away = False
+        self._started = self._looked = time.monotonic()
+        # The database was waited for in vain; or it did not answer since the last report, and was not waited for.
+        self._is_away = self._is_silent = False
 
     @functools.cached_property
     def _settings(self) -> InksweepSweeperConf:
@@ -86,7 +89,28 @@ class StudyWatcher:
         if self.reason is None:
             reason = None
             with self._database_may_be_away():
-                reason = self._reason()
+                reason = self._end_from_here() or self._end_from_study(is_judged=True)
+                self._is_silent = False
+            self._looked = time.monotonic()
+            if reason is not None:
+                self.stop(reason)
+        return self.reason
+
+    def called_off(self) -> str | None:
+        """Return why the trial is to end, whatever it came to; looks every `LOOK_EVERY_S` and no pruner is asked.
+
+        A database that is open and does not answer is not waited for, and not asked again before `should_stop` is.
+        """
+        if self.reason is None and time.monotonic() - self._looked >= LOOK_EVERY_S:
+            reason = self._end_from_here()
+            if reason is None and not self._is_silent:
+                self._is_silent = True
+                with self._database_may_be_away():
+                    _ = self._id
+                with suppress(DatabaseAway), hasty(self._storage):
+                    reason = self._end_from_study(is_judged=False)
+                    self._is_silent = False
+            self._looked = time.monotonic()
             if reason is not None:
                 self.stop(reason)
         return self.reason
@@ -101,18 +125,21 @@ class StudyWatcher:
         if metrics:
             self._note(METRICS, metrics)
 
-    def _reason(self) -> str | None:
+    def _end_from_here(self) -> str | None:
         if stop_here is not None:
             return stop_here
-        if time.monotonic() - self._started > (self._settings.trial_timeout_s or math.inf):
-            return "trial_timeout"
+        is_late = time.monotonic() - self._started > (self._settings.trial_timeout_s or math.inf)
+        return "trial_timeout" if is_late else None
+
+    def _end_from_study(self, is_judged: bool) -> str | None:
+        """Return what the study says; the pruner is asked only where the trial `is_judged`: once a report."""
         trial = self._storage.get_trial(self._id)
         if trial.state.is_finished():
             return "given up"  # by a sweep that thought this process dead
         stop: Any = trial.user_attrs.get(STOP)
         if stop is not None:
             return str(stop)
-        return "pruned" if self._reports and self._pruner.prune(self._study, trial) else None
+        return "pruned" if is_judged and self._reports and self._pruner.prune(self._study, trial) else None
 
     def _note(self, name: str, value: Any) -> None:
         with suppress(UpdateFinishedTrialError), self._database_may_be_away():

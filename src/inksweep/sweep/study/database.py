@@ -6,6 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class PatientStorage(RDBStorage):
         self._place = _place(url)
         self._patience_s = SILENT_BEATS * heartbeat_s
         self._away_since: float | None = None
-        self._is_waiting = self._is_given_up = False
+        self._is_waiting = self._is_given_up = self.is_hasty = False
         # When it answered again after it had been away, by `time.monotonic()`.
         self.back_at: float | None = None
         # What it logs of a connection that is cut, on many lines, is said here in one.
@@ -124,6 +125,8 @@ class PatientStorage(RDBStorage):
                 if (reason := why_away(error)) is None:
                     raise
                 self.scoped_session.remove()
+                if self.is_hasty:
+                    raise DatabaseAway(f"{self._place}: does not answer ({reason})") from error
                 self._wait(pause, reason, error)
                 pause, is_repeated = min(2 * pause, PAUSES_S[1]), True
                 continue
@@ -180,6 +183,21 @@ def seconds_since_away(storage: BaseStorage) -> float | None:
     # processes that could not beat while the database was away would be taken for lost.
     back_at = getattr(getattr(storage, "_backend", storage), "back_at", None)
     return None if back_at is None else time.monotonic() - back_at
+
+
+@contextmanager
+def hasty(storage: BaseStorage) -> Iterator[None]:
+    """Let a database that does not answer raise DatabaseAway at once during the block, without a word in the log."""
+    # See `seconds_since_away`. Without the name a look between two reports would wait as long as a report.
+    patient = getattr(storage, "_backend", storage)
+    if not isinstance(patient, PatientStorage):
+        yield
+        return
+    patient.is_hasty = True
+    try:
+        yield
+    finally:
+        patient.is_hasty = False
 
 
 def why_away(error: BaseException) -> str | None:

@@ -44,8 +44,8 @@ def main() -> None:
 
     def stretch(batches: Iterable[tuple[Tensor, Tensor]]) -> float:
         started = time.perf_counter()
-        for images, labels in batches:
-            learner.learn(images, labels, epoch=1.0)
+        for batch in batches:
+            learner.learn(batch, epoch=1.0)
         return (time.perf_counter() - started) / len(order)
 
     stretch(loader), stretch(bare())

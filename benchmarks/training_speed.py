@@ -92,7 +92,7 @@ def prepare(name: str, overrides: list[str]) -> Loop:
     digits = dataset.load(conf.data).train
     images, labels = digits[torch.arange(conf.data.batch_size)]
     with FlopCounterMode(display=False) as both:
-        learner.learn(images, labels, epoch=0.0)
+        learner.learn((images, labels), epoch=0.0)
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         learner.model(learner.to_input(images, learner.generator))
 
@@ -100,12 +100,12 @@ def prepare(name: str, overrides: list[str]) -> Loop:
         """Train one epoch of so many steps."""
         part = digits.subset(slice(0, steps * conf.data.batch_size))
         order = dataset.IndexBatches(len(part), conf.data.batch_size, conf.seed)
-        loader = dataset.loader(part, order)
         learner.step = 0
         plan = Plan(epochs=1, steps_per_epoch=len(order), evaluate_every_epochs=1)
         progress = Progress()
         zero = {"loss": 0.0, "accuracy": 0.0}
-        train(learner, plan, lambda epoch, skip: loader, lambda model: zero, progress, Unwatched(), lambda row: None)
+        batches = learner.feed(part, order)
+        train(learner, plan, batches, lambda model: zero, progress, Unwatched(), lambda row: None)
         return progress.last("seconds") / len(order)
 
     batch_size = conf.data.batch_size

@@ -6,6 +6,7 @@ drawing from the generator it is given and from nothing else.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Generator, Tensor
@@ -85,17 +86,9 @@ class Elastic:
         """Return (n, h, w, 2): how far, in x and y, each pixel's place is moved; a picture is 2 wide and high."""
         n, _, height, width = images.shape
         draw = torch.randn(n, 2, self.cells, self.cells, generator=generator, device=generator.device)
-        # A pixel is 2 / width in the coordinates of grid_sample.
-        to_places = torch.tensor([2 / width, 2 / height], device=images.device).view(1, 2, 1, 1) * self.pixels
-        coarse = draw.to(images.device) * to_places
-        rows, columns = self._weights(height, images.device), self._weights(width, images.device)
+        coarse = draw.to(images.device) * (_pixel(height, width, images.device) * self.pixels)
+        rows, columns = (_bicubic(length, self.cells, images.device) for length in (height, width))
         return (rows @ coarse @ columns.T).permute(0, 2, 3, 1)
-
-    def _weights(self, length: int, device: torch.device) -> Tensor:
-        """Return (length, cells): what bicubic interpolation makes of a value at each grid point."""
-        points = torch.eye(self.cells, device=device).view(1, 1, self.cells, self.cells)
-        weights = functional.interpolate(points, size=(length, self.cells), mode="bicubic", align_corners=True)
-        return weights.view(length, self.cells)
 
 
 @dataclass(frozen=True)
@@ -181,3 +174,18 @@ class Handwriting:
 def _read(images: Tensor, places: Tensor) -> Tensor:
     """Return pictures whose pixels are read from `places` (n, h, w, 2) of `images`; outside is background."""
     return functional.grid_sample(images, places, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+# Both are made once: a step that copies numbers from the host to a GPU waits for it, and cannot be a CUDA graph.
+@cache
+def _pixel(height: int, width: int, device: torch.device) -> Tensor:
+    """Return (1, 2, 1, 1): how far a pixel is, in x and y, in the coordinates of grid_sample."""
+    return torch.tensor([2 / width, 2 / height], device=device).view(1, 2, 1, 1)
+
+
+@cache
+def _bicubic(length: int, cells: int, device: torch.device) -> Tensor:
+    """Return (length, cells): what bicubic interpolation makes of a value at each grid point, at each pixel."""
+    points = torch.eye(cells, device=device).view(1, 1, cells, cells)
+    weights = functional.interpolate(points, size=(length, cells), mode="bicubic", align_corners=True)
+    return weights.view(length, cells)

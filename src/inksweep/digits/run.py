@@ -3,7 +3,7 @@
 import logging
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +26,7 @@ from inksweep.digits.models import parameter_count
 from inksweep.digits.tracker import Csv, Tracker, tracked
 from inksweep.digits.training import device, evaluation
 from inksweep.digits.training.build import build, build_learner
-from inksweep.digits.training.loop import Batch, Plan, Progress, Reporter, Row, Unwatched, train
+from inksweep.digits.training.loop import Plan, Progress, Reporter, Row, Unwatched, train
 from inksweep.errors import Diverged, InputError, need_extra
 from inksweep.paths import RunDir, shown, typed
 from inksweep.runs import predictions, provenance
@@ -111,10 +111,10 @@ class Training:
             self.learner = build_learner(conf, self.device)
             result.parameters = parameter_count(self.learner.model)
             self.progress = self._restored() if conf.trainer.resume else Progress(conf.objectives[0])
-            self.order = dataset.IndexBatches(len(self.train), conf.data.batch_size, conf.seed, self.device)
-            self.loader = dataset.loader(self.train, self.order)
+            order = dataset.IndexBatches(len(self.train), conf.data.batch_size, conf.seed, self.device)
+            self.batches = self.learner.feed(self.train, order)
             trainer = conf.trainer
-            self.plan = Plan(trainer.epochs, len(self.order), trainer.evaluate_every_epochs, trainer.patience)
+            self.plan = Plan(trainer.epochs, len(order), trainer.evaluate_every_epochs, trainer.patience)
 
     def run(self, reporter: Reporter, tracker: Tracker) -> None:
         """Train until the plan is done or somebody says stop; the result has the status and the last metrics.
@@ -123,10 +123,6 @@ class Training:
             Diverged: the loss is infinite or not a number.
         """
         result, progress = self.result, self.progress
-
-        def batches(epoch: int, skip: int) -> Iterable[Batch]:
-            self.order.set_epoch(epoch, skip)
-            return self.loader
 
         def validate(model: nn.Module) -> dict[str, float]:
             return evaluation.metrics(self._logits(model, self.val), self.val.labels)
@@ -142,7 +138,7 @@ class Training:
         name = type(self.learner.model).__name__
         counts = f"{result.parameters:,} parameters, {len(self.train):,} training images"
         log.info("%s, %s, %s, %d threads -> %s", name, counts, self.device, result.threads, shown(self.out.root))
-        word = train(self.learner, self.plan, batches, validate, progress, reporter, after_evaluation, console.bar)
+        word = train(self.learner, self.plan, self.batches, validate, progress, reporter, after_evaluation, console.bar)
         result.status, result.reason = results.ending(word)
         # The test split is measured in keep(), which is not called for a run that was ended early.
         if result.status is not Status.COMPLETED:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from inksweep.digits.data.dataset import Digits, IndexBatches, loader
+from inksweep.digits.data.dataset import Digits, IndexBatches
 from inksweep.digits.training import device
 from inksweep.digits.training.learner import Learner
 from inksweep.digits.training.loop import Plan, Progress, Row, Unwatched, train
@@ -58,10 +58,6 @@ class Training:
         self.order = IndexBatches(len(self.set), 8, seed=1)
         self.plan = Plan(epochs, len(self.order), every, patience)
 
-    def batches(self, epoch: int, skip: int):
-        self.order.set_epoch(epoch, skip)
-        return loader(self.set, self.order)
-
     def validate(self, model: nn.Module) -> dict[str, float]:
         if self.accuracies is not None:
             return {"loss": 1.0, "accuracy": self.accuracies[len(self.progress.rows)]}
@@ -78,7 +74,7 @@ class Training:
         return train(
             self.learner,
             self.plan,
-            self.batches,
+            self.learner.feed(self.set, self.order),
             self.validate,
             self.progress,
             reporter or Unwatched(),
@@ -124,13 +120,14 @@ def test_evaluations_fall_on_fractions_of_an_epoch(epochs, steps, every, expecte
 
 def test_train_loss_is_the_mean_over_the_batches_since_the_last_evaluation() -> None:
     training, losses = Training(learner(), epochs=2), []
-    learn = training.learner.learn
+    criterion = training.learner.criterion
 
-    def spy(images: Tensor, labels: Tensor, epoch: float) -> Tensor:
-        losses.append(learn(images, labels, epoch))
-        return losses[-1]
+    def spy(logits: Tensor, labels: Tensor) -> Tensor:
+        loss = criterion(logits, labels)
+        losses.append(loss.detach())
+        return loss
 
-    training.learner.learn = spy
+    training.learner.criterion = spy
     training.run()
     assert training.rows[1]["train/loss"] == pytest.approx(torch.stack(losses[8:]).mean().item())
 

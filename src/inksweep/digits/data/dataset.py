@@ -112,16 +112,21 @@ class IndexBatches(Sampler[Tensor]):
         """Return the number of batches of a whole epoch."""
         return self.size // self.batch_size
 
+    def whole(self, epoch: int) -> Tensor:
+        """Return the row numbers of all batches of `epoch`, (batches, batch_size) int64, on the CPU."""
+        return self._order(epoch)[: len(self) * self.batch_size].view(len(self), self.batch_size)
+
     def __iter__(self) -> Iterator[Tensor]:
-        rows = self._order()[self.skip_batches * self.batch_size : len(self) * self.batch_size]
+        order = self._order(self.epoch).to(self.device)
+        rows = order[self.skip_batches * self.batch_size : len(self) * self.batch_size]
         # split() of nothing would still give one, empty, piece.
         return iter(torch.split(rows, self.batch_size)) if len(rows) else iter(())
 
-    def _order(self) -> Tensor:
-        """Return all rows in the order of this epoch, (size,) int64."""
+    def _order(self, epoch: int) -> Tensor:
+        """Return all rows in the order of an epoch, (size,) int64."""
         # SeedSequence mixes seed and epoch, so that (1, 2) and (2, 1), or neighbours, give unrelated orders.
-        mixed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0])
-        return torch.randperm(self.size, generator=torch.Generator().manual_seed(mixed)).to(self.device)
+        mixed = int(np.random.SeedSequence((self.seed, epoch)).generate_state(1, np.uint64)[0])
+        return torch.randperm(self.size, generator=torch.Generator().manual_seed(mixed))
 
 
 def loader(digits: Digits, batches: IndexBatches) -> DataLoader[Batch]:
@@ -153,5 +158,6 @@ def to_input(images: Tensor, mean: float, std: float) -> Tensor:
     Returns:
         float32 (b, 1, h, w).
     """
-    offset = torch.tensor(-mean / std)  # its float type decides that of the sum
+    # Its float type decides that of the sum. On whichever device the images are: a kernel takes it as a number.
+    offset = torch.full((), -mean / std)
     return torch.add(offset, images.unsqueeze(1), alpha=1 / (255 * std))

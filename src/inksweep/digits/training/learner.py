@@ -1,15 +1,19 @@
 """What is trained: model, optimizer, schedule, averaged weights; a step of it, its state, and back to a state."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
+from inksweep.digits.data import dataset
+from inksweep.digits.data.dataset import Batch, Digits, IndexBatches
+
+# Added to the seed of an augmentation that draws on the device, whose other draws (dropout) begin with the seed itself.
+OTHER_STREAM = 1 << 40
 
 
 class Learner:
@@ -51,26 +55,69 @@ class Learner:
         self.criterion, self.autocast, self.clip_norm, self.device = criterion, autocast, clip_norm, device
         self.forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
         self.parameters = list(model.parameters())
-        self.peak_lrs = [group["lr"] for group in optimizer.param_groups]
+        self.peak_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=scale_gradients)
-        self.average: AveragedModel | None = None
+        self.average = None if ema_decay is None else Average(model)
         self.ema_decay = ema_decay
-        if ema_decay is not None:
-            self.average = AveragedModel(model, multi_avg_fn=self._average, use_buffers=True)
-        self.generator = Generator(device="cpu").manual_seed(seed)
+        # CUDA draws where it computes: what is drawn on the CPU would have to be copied, which waits for the device.
+        on_device = device.type == "cuda"
+        self.generator = Generator(device if on_device else "cpu").manual_seed(seed + on_device * OTHER_STREAM)
         self._device_module = torch.get_device_module(device)
         self.step = 0
+        # Of the steps since the last mean_loss().
+        self.loss_sum, self.losses = torch.zeros((), device=device), 0
 
     @property
     def evaluated(self) -> nn.Module:
         """The model that is scored and saved: the averaged one where there is one."""
         return self.model if self.average is None else self.average.module
 
-    def learn(self, images: Tensor, labels: Tensor, epoch: float) -> Tensor:
-        """Take one step on uint8 `images` (n, h, w) and `labels` (n,); return the loss as a tensor on the device."""
+    def feed(self, digits: Digits, order: IndexBatches) -> Callable[[int, int], Iterable[Any]]:
+        """Return a function (epoch, batches to skip) -> the rest of the epoch's batches, as `learn` takes them.
+
+        Args:
+            digits: the training split, on the learner's device.
+            order: of its rows.
+        """
+        loader = dataset.loader(digits, order)
+
+        def batches(epoch: int, skip: int) -> Iterable[Batch]:
+            order.set_epoch(epoch, skip)
+            return loader
+
+        return batches
+
+    def learn(self, batch: Batch, epoch: float) -> int:
+        """Take one step on a batch: uint8 images (n, h, w) and labels (n,); return n."""
+        images, labels = batch
+        self.set_lr(epoch)
+        self.take_step(images, labels, self.ema_weight(self.step + 1))
+        self.step += 1
+        self.losses += 1
+        return len(labels)
+
+    def mean_loss(self) -> float:
+        """Return the mean loss of the steps since this was asked last; waits for the device."""
+        mean = self.loss_sum.item() / self.losses
+        self.loss_sum.zero_()
+        self.losses = 0
+        return mean
+
+    def set_lr(self, epoch: float) -> None:
+        """Give the optimizer the learning rates at `epoch`."""
         factor = self.schedule(epoch)
         for group, peak in zip(self.optimizer.param_groups, self.peak_lrs, strict=True):
             group["lr"] = peak * factor
+
+    def ema_weight(self, step: int) -> float:
+        """Return the share of the weights after step number `step`, from 1, in their average."""
+        if self.ema_decay is None:
+            return 0.0
+        decay = self.ema_decay
+        return 1 - decay * (1 - decay ** (step - 1)) / (1 - decay**step)
+
+    def take_step(self, images: Tensor, labels: Tensor, ema_weight: float | Tensor) -> None:
+        """Let a batch change the model, with the learning rates that the optimizer has: the work of a step."""
         # Outside of autocast: an augmentation that computes in 16 bits misplaces pixels.
         inputs = self.to_input(images, self.generator)
         with self.autocast():
@@ -84,9 +131,8 @@ class Learner:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:
-            self.average.update_parameters(self.model)
-        self.step += 1
-        return loss.detach()
+            self.average.move(ema_weight)
+        self.loss_sum += loss.detach()
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain values from which `restore` continues to the same bits."""
@@ -96,7 +142,7 @@ class Learner:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
+            "average": None if self.average is None else self.average.module.state_dict(),
             "augmentation_generator": self.generator.get_state(),
             "torch_generator": torch.get_rng_state(),
             "device_generator": None if self.device.type == "cpu" else self._device_module.get_rng_state(),
@@ -115,15 +161,33 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
+            self.average.module.load_state_dict(state["average"])
         self.generator.set_state(state["augmentation_generator"])
         torch.set_rng_state(state["torch_generator"])
         if state["device_generator"] is not None:
             self._device_module.set_rng_state(state["device_generator"])
 
-    def _average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        """Take the weights after a step into the average; the step is not counted yet."""
-        decay, steps = self.ema_decay, self.step + 1
-        assert decay is not None
-        corrected = decay * (1 - decay ** (steps - 1)) / (1 - decay**steps)
-        get_ema_multi_avg_fn(corrected)(averaged, current, count)
+
+class Average:
+    """The moving average of a model's weights and statistics: a model of its own, which begins as a copy."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.module = copy.deepcopy(model)
+        means = [*self.module.parameters(), *self.module.buffers()]
+        pairs = list(zip(means, [*model.parameters(), *model.buffers()], strict=True))
+        self._means = [mean for mean, _ in pairs if mean.is_floating_point()]
+        self._values = [value for mean, value in pairs if mean.is_floating_point()]
+        # Batch normalisation's count of batches.
+        self._counts = [(mean, value) for mean, value in pairs if not mean.is_floating_point()]
+
+    @torch.no_grad()
+    def move(self, weight: float | Tensor) -> None:
+        """Go `weight` of the way to where the model is now: a number, or a tensor () on the model's device."""
+        if isinstance(weight, Tensor):  # lerp takes a number, which would have to be read from the device
+            steps = torch._foreach_sub(self._values, self._means)
+            torch._foreach_mul_(steps, weight)
+            torch._foreach_add_(self._means, steps)
+        else:
+            torch._foreach_lerp_(self._means, self._values, weight)
+        for mean, value in self._counts:
+            mean.copy_(value)

@@ -13,16 +13,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from inksweep.digits.training.learner import Learner
 from inksweep.errors import Diverged
 
 Row = dict[str, float]
-Batch = tuple[Tensor, Tensor]
+Batch = Any  # what the learner's `feed` gives and its `learn` takes
 
 
 def train(
@@ -40,7 +39,7 @@ def train(
     Args:
         learner: what learns; its `step` says where to begin.
         plan: how long, and when to evaluate.
-        batches: (epoch, batches to skip) -> the rest of the epoch's batches: uint8 images (n, h, w), labels (n,).
+        batches: (epoch, batches to skip) -> the rest of the epoch's batches, as the learner's `feed` gives them.
         validate: model -> `loss` and `accuracy` on the validation split.
         progress: the evaluations so far; each new one is added.
         reporter: is given each evaluation, asked before the next one whether to go on, and in between whether the
@@ -63,13 +62,11 @@ def train(
             return "patience"
 
         started, steps, samples = time.perf_counter(), evaluation_step - learner.step, 0
-        loss_sum = torch.zeros((), device=learner.device)
-        for images, labels in show(islice(stream, steps), steps):
+        for batch in show(islice(stream, steps), steps):
             if reason := reporter.called_off():
                 return reason
-            loss_sum += learner.learn(images, labels, epoch=learner.step / plan.steps_per_epoch)
-            samples += len(labels)
-        train_loss = loss_sum.item() / steps  # waits for the device, only here
+            samples += learner.learn(batch, epoch=learner.step / plan.steps_per_epoch)
+        train_loss = learner.mean_loss()  # waits for the device, only here
         seconds = time.perf_counter() - started
 
         row = {

@@ -51,10 +51,8 @@ lint: install-dev  ## style and types
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-bench: install  ## images/s and share of the matrix product peak; loading beside a bare loop (run nothing else)
-	$(BIN)/python benchmarks/training_speed.py
-	$(BIN)/python benchmarks/loading.py
-	$(BIN)/python benchmarks/comparing.py
+bench: install-dev  ## one table: ours beside its peers, with ratios (20 to 30 minutes; run nothing else)
+	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment and caches; runs and data stay
 	rm -rf $(VENV) .venv-lowest .pytest_cache .mypy_cache .ruff_cache

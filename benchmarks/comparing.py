@@ -1,6 +1,6 @@
 """`inksweep compare` over thousands of runs: time and memory with and without its index, and time to start.
 
-    python benchmarks/comparing.py [number of runs, default 2000]
+    python -m benchmarks.comparing [number of runs, default 2000]
 
 The run folders are written here, with configs that Hydra composed; every figure is that of a process of its own.
 """
@@ -13,16 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
+from benchmarks.commands import ROOT, Ended, Place
+from benchmarks.table import Figure, Row
 from inksweep.digits.config import parse
 
-ROOT = Path(__file__).resolve().parent.parent
 PER_SWEEP = 200
 KINDS = [f"model={model} optimizer={optimizer}".split() for model in ("mlp", "cnn") for optimizer in ("sgd", "adamw")]
 STATUSES = ["completed"] * 12 + ["pruned"] * 6 + ["failed", "stopped"]
@@ -106,13 +107,21 @@ def measured(words: list[str], folder: Path, cache: Path) -> tuple[float, float,
         _, code, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
     if code:
-        sys.exit(f"inksweep {' '.join(words)}: ended with {code}")
+        raise Ended(f"inksweep {' '.join(words)}: ended with {code}")
     busy = usage.ru_utime + usage.ru_stime
     return seconds, busy, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+def rows(place: Place) -> Iterator[Row]:
+    """Measure compare with its index, and starting it."""
+    for title, seconds, _, memory in measured_all(20 if place.quick else 2000):
+        place.say(f"{title}: {statistics.median(seconds):.2f} s, {memory:.0f} MiB")
+        if not title.startswith(" "):
+            yield Row(f"compare: {title}", Figure(statistics.median(seconds), "s"))
+
+
+def measured_all(count: int) -> Iterator[tuple[str, list[float], list[float], float]]:
+    """Yield of each case its title, the seconds of each time, those of the processor, and the MiB at most."""
     with tempfile.TemporaryDirectory() as name:
         folder, cache = Path(name), Path(name) / ".cache"
         make(folder / "multirun", count)
@@ -129,7 +138,6 @@ def main() -> None:
             ("  --group-by config", ["compare", "multirun", "--group-by", "config"], None, 5),
             ("  --format csv", ["compare", "multirun", "--format", "csv"], None, 5),
         ]
-        print(f"{'':28} {'median s':>9} {'worst s':>8} {'CPU s':>6} {'MiB':>6}")
         for title, words, before, times in cases:
             figures = []
             for _ in range(times):
@@ -137,8 +145,15 @@ def main() -> None:
                     before()
                 figures.append(measured(words, folder, cache))
             seconds, busy, memory = zip(*figures, strict=True)
-            middle, worst, cpu = statistics.median(seconds), max(seconds), statistics.median(busy)
-            print(f"{title:28} {middle:9.2f} {worst:8.2f} {cpu:6.2f} {max(memory):6.0f}", flush=True)
+            yield title, list(seconds), list(busy), max(memory)
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    print(f"{'':28} {'median s':>9} {'worst s':>8} {'CPU s':>6} {'MiB':>6}")
+    for title, seconds, busy, memory in measured_all(count):
+        middle, cpu = statistics.median(seconds), statistics.median(busy)
+        print(f"{title:28} {middle:9.2f} {max(seconds):8.2f} {cpu:6.2f} {memory:6.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,35 @@
 """Images a second of the training loops, as a share of what this machine's matrix product reaches.
 
-`make bench`, or `python benchmarks/training_speed.py [--rounds 20]`. Nothing else should be running: a second busy
+`make bench`, or `python -m benchmarks.training_speed [--rounds 20]`. Nothing else should be running: a second busy
 process makes two-thread torch up to ten times slower. A shared machine changes its pace within seconds, so every short
 stretch of a loop stands between two stretches of matrix products (2048 x 2048, float32), is compared with their mean,
 and the medians over all rounds are printed.
 
 The loop measured is the real one (`training.train` over `data.loader`, optimizer step, schedule and all), on the real
-training split. Work is counted in two ways: what forward and backward pass really do (torch's FlopCounterMode: no
-input gradient of the first layer), and three times the forward pass, as model FLOPs utilisation is usually given
-(arXiv 2204.02311, appendix B).
+training split; inference is that of an evaluation (`evaluation.infer`) with the same networks. Work is counted in two
+ways: what forward and backward pass really do (torch's FlopCounterMode: no input gradient of the first layer), and
+three times the forward pass, as model FLOPs utilisation is usually given (arXiv 2204.02311, appendix B).
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from hydra import compose, initialize_config_dir
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.commands import ROOT, Place
+from benchmarks.table import Figure, Goal, Row
 from inksweep.digits.config import parse
 from inksweep.digits.data import dataset
-from inksweep.digits.training import device
+from inksweep.digits.training import device, evaluation
 from inksweep.digits.training.build import build_learner
 from inksweep.digits.training.loop import Plan, Progress, Unwatched, train
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
 LOOPS = {
     "MLP 784-256-10, batch 128": ["model=mlp", "model.hidden=[256]", "data.batch_size=128"],
     "default CNN": ["model=cnn"],
@@ -37,14 +38,38 @@ LOOPS = {
 
 @dataclass
 class Loop:
-    """A training loop ready to be run for some steps."""
+    """A loop ready to be run for some steps, and what was measured of it."""
 
     name: str
     run: Callable[[int], float]  # steps -> seconds a step
     batch_size: int
-    # Floating-point operations an image: really done, and three times the forward pass.
+    # Floating-point operations an image: really done; and, of training, three times the forward pass.
     done: float
     nominal: float
+    goal: float
+    rates: list[float] = field(default_factory=list)  # images/s
+    speeds: list[float] = field(default_factory=list)  # images/s for each operation/s of the matrix product beside it
+
+    def share(self, work: float) -> float:
+        """The median share of the matrix product's rate, by the operations an image."""
+        return statistics.median(self.speeds) * work
+
+
+def rows(place: Place) -> Iterator[Row]:
+    """Measure all loops; the share is of the operations really done."""
+    rounds, seconds = (2, 0.1) if place.quick else (20, 0.5)
+    device.set_threads(None)
+    loops, peak = measured(rounds, seconds, [f"data.root={place.data}"])
+    for loop in loops:
+        place.say(line(loop))
+        yield Row(
+            f"{loop.name}: {statistics.median(loop.rates):,.0f} images/s",
+            Figure(loop.share(loop.nominal) * peak / 1e9, "GFLOP/s"),
+            "matrix product 2048 x 2048",
+            Figure(peak / 1e9, "GFLOP/s"),
+            Goal(loop.goal),
+            "Work of training counted as three times the forward pass (arXiv 2204.02311, appendix B).",
+        )
 
 
 def main() -> None:
@@ -55,48 +80,53 @@ def main() -> None:
     typed = parser.parse_args()
 
     threads = device.set_threads(None)
-    loops = [prepare(name, [*overrides, *typed.overrides]) for name, overrides in LOOPS.items()]
-    steps = {loop.name: max(10, int(typed.seconds / loop.run(30))) for loop in loops}  # warms up, too
+    loops, peak = measured(typed.rounds, typed.seconds, typed.overrides)
+    print(f"{threads} threads, torch {torch.__version__}; matrix product {peak / 1e9:.0f} GFLOP/s")
+    for loop in loops:
+        print(line(loop))
+
+
+def measured(rounds: int, seconds: float, overrides: Sequence[str]) -> tuple[list[Loop], float]:
+    """Run all loops in turn, each stretch between two stretches of matrix products; return them and those's rate."""
+    loops = [loop for name, words in LOOPS.items() for loop in prepare(name, [*words, *overrides])]
+    steps = {loop.name: max(10, int(seconds / loop.run(30))) for loop in loops}  # warms up, too
     gemms: list[float] = []
-    rates: dict[str, list[float]] = {loop.name: [] for loop in loops}
-    speeds: dict[str, list[float]] = {loop.name: [] for loop in loops}
-    for _ in range(typed.rounds):
+    for _ in range(rounds):
         for loop in loops:
             before = gemm()
             rate = loop.batch_size / loop.run(steps[loop.name])
             beside = (before + gemm()) / 2
             gemms.append(beside)
-            rates[loop.name].append(rate)
-            speeds[loop.name].append(rate / beside)
-
-    peak = statistics.median(gemms)
-    print(f"{threads} threads, torch {torch.__version__}; matrix product {peak / 1e9:.0f} GFLOP/s")
-    print(f"{'':28s}{'images/s':>10s}{'MFLOP done':>12s}{'share':>7s}{'3 x forward':>13s}{'share':>7s}   middle half")
-    for loop in loops:
-        low, middle, high = statistics.quantiles(speeds[loop.name], n=4)
-        print(
-            f"{loop.name:28s}{statistics.median(rates[loop.name]):10,.0f}"
-            f"{loop.done / 1e6:12.2f}{middle * loop.done:7.0%}{loop.nominal / 1e6:13.2f}{middle * loop.nominal:7.0%}"
-            f"   {low * loop.nominal:.0%} to {high * loop.nominal:.0%}"
-        )
+            loop.rates.append(rate)
+            loop.speeds.append(rate / beside)
+    return loops, statistics.median(gemms)
 
 
-def prepare(name: str, overrides: list[str]) -> Loop:
-    """Build the loop that `train.py` would run with `overrides`."""
+def line(loop: Loop) -> str:
+    """A loop in words."""
+    return (
+        f"{loop.name:38s}{statistics.median(loop.rates):10,.0f} images/s; done {loop.done / 1e6:.2f} MFLOP, share "
+        f"{loop.share(loop.done):.0%}; 3 x forward {loop.nominal / 1e6:.2f}, share {loop.share(loop.nominal):.0%}"
+    )
+
+
+def prepare(name: str, overrides: list[str]) -> list[Loop]:
+    """Build the training that `train.py` would run with `overrides`, and its evaluation."""
     parse.register()
-    with initialize_config_dir(str(CONF)):
+    with initialize_config_dir(str(ROOT / "conf")):
         conf = parse.parse(compose("config", overrides))
     place = device.pick("cpu")
     device.make_repeatable(place, conf.seed)
     learner = build_learner(conf, place)
-    digits = dataset.load(conf.data).train
+    splits = dataset.load(conf.data)
+    digits = splits.train
     images, labels = digits[torch.arange(conf.data.batch_size)]
     with FlopCounterMode(display=False) as both:
         learner.learn((images, labels), epoch=0.0)
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         learner.model(learner.to_input(images, learner.generator))
 
-    def run(steps: int) -> float:
+    def training(steps: int) -> float:
         """Train one epoch of so many steps."""
         part = digits.subset(slice(0, steps * conf.data.batch_size))
         order = dataset.IndexBatches(len(part), conf.data.batch_size, conf.seed)
@@ -108,8 +138,22 @@ def prepare(name: str, overrides: list[str]) -> Loop:
         train(learner, plan, batches, lambda model: zero, progress, Unwatched(), lambda row: None)
         return progress.last("seconds") / len(order)
 
-    batch_size = conf.data.batch_size
-    return Loop(name, run, batch_size, both.get_total_flops() / batch_size, 3 * forward.get_total_flops() / batch_size)
+    def inference(steps: int) -> float:
+        """Evaluate on so many batches."""
+        pictures = splits.test.images[: steps * size] if steps * size <= 10_000 else splits.test.images
+        to_input = partial(dataset.to_input, mean=conf.data.mean, std=conf.data.std)
+        repeats = -(-steps * size // len(pictures))
+        began = time.perf_counter()
+        for _ in range(repeats):
+            evaluation.infer(learner.model, pictures, to_input, size)
+        return (time.perf_counter() - began) * size / (repeats * len(pictures))
+
+    batch_size, size = conf.data.batch_size, conf.data.eval_batch_size
+    once = forward.get_total_flops() / batch_size
+    return [
+        Loop(f"training, {name}", training, batch_size, both.get_total_flops() / batch_size, 3 * once, 0.6),
+        Loop(f"inference, {name.partition(',')[0]}", inference, size, once, once, 0.7),
+    ]
 
 
 def gemm(size: int = 2048, repeats: int = 3) -> float:

@@ -33,6 +33,7 @@ PAGES = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
     *sorted((REPOSITORY / "examples").glob("*/README.md")),
     REPOSITORY / "tests" / "tiny_mnist" / "README.md",
+    REPOSITORY / "benchmarks" / "README.md",
 ]
 # What stands in a fenced block, by its word: commands; a command and what it prints; what a command prints; code.
 LANGUAGES = {"bash", "console", "text", "yaml", "python"}
@@ -47,6 +48,7 @@ NOT_TYPED = {
     "pip install": "fetches from a package registry",
     "make ": "makes an environment, or runs these tests",
     "python -m pytest": "runs these tests",
+    "python -m benchmarks": "measures for minutes; tests/benchmarks",
     "inksweep dashboard": "serves until Ctrl-C; tests/test_dashboard.py",
     "tensorboard ": "serves until Ctrl-C",
     "mlflow ui": "serves until Ctrl-C",

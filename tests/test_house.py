@@ -28,6 +28,7 @@ SWEEP = {
     "pruners": set(),
     "search_space": set(),
     "samplers": {"space"},
+    "tpe": set(),
     "settings": {"pruners", "samplers", "search_space"},
     "stopping": {"settings", "study"},
     "faults": {"study"},

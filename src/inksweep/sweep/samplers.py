@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inksweep.sweep.space.space import Space
 
 # What `hydra.sweeper.sampler._target_` may name.
-TRUSTED = ("optuna.samplers.*", "hydra_plugins.hydra_optuna_sweeper.*")
+TRUSTED = ("optuna.samplers.*", "hydra_plugins.hydra_optuna_sweeper.*", "inksweep.sweep.tpe.JointTPESampler")
 # These keep count of their points in the study; another seed would begin another sequence.
 SEQUENTIAL = ("optuna.samplers.GridSampler", "optuna.samplers.QMCSampler")
 # Packages that Optuna imports only when such a sampler suggests its first point, and does not install by itself.
@@ -38,6 +38,9 @@ NEEDS = {
 class JointTPEConf(TPESamplerConfig):
     """TPE that samples parameters together, and apart for each branch of a conditional space (Optuna's defaults)."""
 
+    _target_: str = "inksweep.sweep.tpe.JointTPESampler"
+    # Trials that it looks at: the 25 best and the latest; null: all.
+    considered: int | None = 500
     multivariate: bool = True
     group: bool = True
     constant_liar: bool = True

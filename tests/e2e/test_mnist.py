@@ -55,7 +55,7 @@ def test_the_defaults_reach_97_5_percent(tmp_path: Path) -> None:
 
 
 def test_the_cnn_reaches_99_percent(tmp_path: Path) -> None:
-    train(tmp_path, "model=cnn", "trainer.epochs=2")  # a part of the default five epochs
+    train(tmp_path, "model=cnn", "trainer.epochs=2")  # of the default three
     assert result(only_run(tmp_path))["metrics"]["test/accuracy"] >= 0.99
 
 

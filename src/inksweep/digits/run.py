@@ -24,7 +24,7 @@ from inksweep.digits.config.trainer import Keep
 from inksweep.digits.data import dataset
 from inksweep.digits.models import parameter_count
 from inksweep.digits.tracker import Csv, Tracker, tracked
-from inksweep.digits.training import device, evaluation
+from inksweep.digits.training import device, evaluation, threads
 from inksweep.digits.training.build import build, build_learner
 from inksweep.digits.training.loop import Plan, Progress, Reporter, Row, Unwatched, train
 from inksweep.errors import Diverged, InputError, need_extra
@@ -101,7 +101,7 @@ class Training:
         result.seed, result.trained_on_validation = conf.seed, conf.data.train_on_all
         with timed(result, "startup"):
             self.device = device.pick(conf.trainer.device.value)
-            result.threads, result.device = device.set_threads(conf.trainer.threads), device.describe(self.device)
+            result.device = device.describe(self.device)
         with timed(result, "data"):
             splits = dataset.load(conf.data)
             self.train, self.val, self.test = (part.to(self.device) for part in (splits.train, splits.val, splits.test))
@@ -109,7 +109,10 @@ class Training:
             # After the data: preparing it may draw random numbers, and is done only once.
             device.make_repeatable(self.device, conf.seed)
             self.learner = build_learner(conf, self.device)
-            result.parameters = parameter_count(self.learner.model)
+            model = self.learner.model
+            result.parameters = parameter_count(model)
+            worth = threads.worthwhile(model, conf.data.size, conf.data.batch_size)
+            result.threads = device.set_threads(conf.trainer.threads, worth)
             self.progress = self._restored() if conf.trainer.resume else Progress(conf.objectives[0])
             order = dataset.IndexBatches(len(self.train), conf.data.batch_size, conf.seed, self.device)
             self.batches = self.learner.feed(self.train, order)

@@ -42,6 +42,7 @@ def run(start: Start, space: Space) -> None:
         first_points.enqueue(study, space, conf.enqueue)
         if conf.warm_start is not None:
             first_points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, conf.storage)
+        first_points.begin(study, space, conf.first_points)
         asked = [study.ask() for _ in range(min(SHOWN, conf.n_trials))]
         jobs = [Job(trial.number, space.overrides(trial)) for trial in asked]
         print("first points:")

@@ -125,6 +125,7 @@ def _check(start: Start) -> Plan:
     pruner = pruners.build(OmegaConf.create(vars(conf.pruner)), study.directions)
     samplers.build(config.hydra.sweeper.sampler, space, 0)
     first_points.enqueue(study, space, conf.enqueue)
+    first_points.begin(study, space, conf.first_points)
     # A sweep that was begun has taken the points, and the other one may be gone.
     if conf.warm_start is not None and not sweep.config.exists():
         first_points.check_warm_start(Path(conf.warm_start), address.url)
@@ -165,6 +166,7 @@ def _open(start: Start, plan: Plan) -> Context:
         log.info("hydra.sweeper.enqueue: %d of %d points are new, the study has the others", new, given)
     if conf.warm_start is not None:
         first_points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, plan.address.url)
+    first_points.begin(study, space, conf.first_points)
     # A result that the study has from another search says nothing of the same point in this one.
     rules = stopping.rules(conf, samplers.grid_size(study.sampler), conf.reuse_results and is_same)
     signposts.put_signposts(study, plan.sweep)

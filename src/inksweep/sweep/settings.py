@@ -167,6 +167,9 @@ class InksweepSweeperConf(OptunaSweeperConf):
     reuse_results: bool = True
     # Points to try first, each a mapping of parameters to values; what is left out the sampler chooses.
     enqueue: list[Any] | None = None
+    # Points with which a search space begins, as its file gives them: like `enqueue`, but where the command line leaves
+    # no room for one it is passed over, and they come after the points of the user.
+    first_points: list[Any] | None = None
     # Directory of another sweep whose best points are tried first, and how many of them.
     warm_start: str | None = None
     warm_start_best: int = 5

@@ -6,7 +6,7 @@ import yaml
 
 from inksweep.errors import InputError
 from inksweep.sweep.space.declare import declare
-from inksweep.sweep.study.first_points import enqueue
+from inksweep.sweep.study.first_points import begin, enqueue
 from inksweep.sweep.study.notes import ORIGIN
 from tests.sweep.spaces import CNN, space
 
@@ -244,3 +244,39 @@ def test_parameters_that_python_suggests_are_taken_on_trust(study):
     assert suggested(study, extended)["deep.y"] == "[2]"
     with pytest.raises(InputError, match=r"lr=5"):
         enqueue(study, extended, [{"lr": 5}])
+
+
+# The points of the space's own file
+
+
+BRANCHES = {"model": {"mlp": {"width": "range(1,9)", "lr": "interval(0,1)"}, "cnn": {"lr": "interval(0,1)"}}}
+FILE = [{"model": "mlp", "width": 4, "lr": 0.5}, {"model": "cnn", "lr": 0.25}]
+
+
+def queued(study):
+    return [trial.system_attrs["fixed_params"] for trial in study.trials]
+
+
+def test_a_space_begins_with_the_points_of_its_file(study):
+    assert begin(study, declare({"model": "choice(mlp,cnn)"}, BRANCHES), FILE) == 2
+    assert queued(study) == FILE
+    assert study.trials[0].user_attrs == {ORIGIN: "first_points"}
+    assert begin(study, declare({"model": "choice(mlp,cnn)"}, BRANCHES), FILE) == 0
+
+
+def test_points_of_a_branch_that_the_command_line_excludes_are_passed_over(study):
+    assert begin(study, declare({"model": "choice(mlp,cnn)"}, BRANCHES, ["model=cnn"]), FILE) == 1
+    assert queued(study) == [{"lr": 0.25}]
+
+
+def test_a_value_of_the_command_line_takes_the_place_of_a_points(study):
+    assert begin(study, declare({"model": "choice(mlp,cnn)"}, BRANCHES, ["lr=0.75", "width=range(6,9)"]), FILE) == 2
+    assert queued(study) == [{"model": "mlp"}, {"model": "cnn"}]
+    assert suggested(study, declare({"model": "choice(mlp,cnn)"}, BRANCHES, ["lr=0.75", "width=8"]))["model"] == "mlp"
+
+
+@pytest.mark.parametrize("wrong", ["x", 5, [5], [{}], [{"model": "mlp", "+model": "cnn"}]])
+def test_a_file_whose_points_are_none_is_refused(study, wrong):
+    with pytest.raises(InputError, match=r"^hydra\.sweeper\.first_points(\[0\])?[.=]"):
+        begin(study, declare({"model": "choice(mlp,cnn)"}, BRANCHES), wrong)
+    assert study.trials == []

@@ -51,7 +51,8 @@ class TrainerConfig:
     patience: int | None = MISSING
     keep: Keep = MISSING
     device: Device = MISSING
-    # CPU threads of a run; null: all that this process may use.
+    # CPU threads of a run; null: as many as the network is worth (training/threads.py), of those that this process may
+    # use.
     threads: int | None = MISSING
     # Memory order of pictures and kernels; faster for convolutions.
     channels_last: bool = MISSING

@@ -21,15 +21,18 @@ def pick(name: str) -> torch.device:
     return torch.device(name)
 
 
-def set_threads(threads: int | None) -> int:
+def set_threads(threads: int | None, worth: int | None = None) -> int:
     """Let torch compute with this number of CPU threads; return the number.
 
-    None: as many as OMP_NUM_THREADS says, which is how the slots of a sweep share the cores; without it, one a core
-    that may be used.
+    Args:
+        threads: None: as many as OMP_NUM_THREADS says, which is how the slots of a sweep share the cores; without it,
+            one a core that may be used.
+        worth: how many the work is worth; no more than these unless `threads` says so. None: any number.
     """
     # Torch reads the variable itself, but only when it is imported: a slot imports torch before it is forked. And torch
     # does not know of quotas.
-    torch.set_num_threads(threads or threads_per_process())
+    available = threads_per_process()
+    torch.set_num_threads(threads or min(available, worth or available))
     return torch.get_num_threads()
 
 

@@ -83,16 +83,12 @@ def stored(leaf: Leaf, value: Any) -> Any:
 
 
 def checked(space: Space, point: Any, place: str) -> dict[str, Any]:
-    """Return what the study stores for a point of the user."""
-    if not isinstance(point, Mapping) or not point:
-        raise InputError(f"{place}={written(point)}: must be a mapping of parameters to values, such as {{a.b: 1}}")
-    known = _parameters(space)
-    # Parameter -> key as the user wrote it, and value.
-    given: dict[str, tuple[str, Any]] = {}
-    for key, value in _flat(known, point):
-        if bare(key) in given:
-            raise InputError(f"{place}.{key}={written(value)}: the point gives {bare(key)} twice; keep one")
-        given[bare(key)] = key, value
+    """Return what the study stores for a point of the user.
+
+    Raises:
+        InputError: it is no mapping, or does not fit the space.
+    """
+    known, given = _parameters(space), _given(space, point, place)
     params, misfits = fit(space, {name: value for name, (_, value) in given.items()})
     for name, (key, value) in given.items():
         if space.extend is not None and name not in known:
@@ -101,6 +97,29 @@ def checked(space: Space, point: Any, place: str) -> dict[str, Any]:
         elif name in misfits:
             raise InputError(f"{place}.{key}={written(value)}: {misfits[name]}")
     return params
+
+
+def narrowed(space: Space, point: Any, place: str) -> tuple[dict[str, Any], set[str]]:
+    """Return what the study stores of a point, and the parameters whose values do not fit.
+
+    Raises:
+        InputError: it is no mapping.
+    """
+    given = _given(space, point, place)
+    params, misfits = fit(space, {name: value for name, (_, value) in given.items()})
+    return params, set(misfits)
+
+
+def _given(space: Space, point: Any, place: str) -> dict[str, tuple[str, Any]]:
+    """Return parameter -> key as it is written in `point`, and value."""
+    if not isinstance(point, Mapping) or not point:
+        raise InputError(f"{place}={written(point)}: must be a mapping of parameters to values, such as {{a.b: 1}}")
+    given: dict[str, tuple[str, Any]] = {}
+    for key, value in _flat(_parameters(space), point):
+        if bare(key) in given:
+            raise InputError(f"{place}.{key}={written(value)}: the point gives {bare(key)} twice; keep one")
+        given[bare(key)] = key, value
+    return given
 
 
 def _flat(known: Mapping[str, Sequence[Leaf]], point: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Points that are tried before the sampler is asked: those of the user, and the best of another sweep."""
+"""Points that are tried before the sampler is asked: of the user, of another sweep, and of the space's own file."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from inksweep.errors import InputError, last_line, without_password
 from inksweep.paths import SweepDir, typed
 from inksweep.sweep.space.grammar import Fixed, bare, is_delete, parse
 from inksweep.sweep.space.points import checked as checked_point
-from inksweep.sweep.space.points import fit, meaning
+from inksweep.sweep.space.points import fit, meaning, narrowed
 from inksweep.sweep.space.space import Space
 from inksweep.sweep.study import reader
 from inksweep.sweep.study.notes import ORIGIN, SURPLUS, WARM_STARTS
@@ -53,6 +53,34 @@ def enqueue(
                 f"{place}[{index}]: hydra.sweeper.sampler=grid cannot complete a point; give {', '.join(missing)} too"
             )
     return _add(study, checked, "enqueue")
+
+
+def begin(study: Study, space: Space, points: Sequence[Mapping[str, Any]] | None) -> int:
+    """Let `study` try the points of the space's own file, each once in its life.
+
+    The command line may have narrowed the space. A value that it fixed takes the place of the point's; a point of a
+    branch that it excluded is passed over.
+
+    Args:
+        study: to be given the points; it has its sampler.
+        space: what the parameters may be.
+        points: as for `enqueue`.
+
+    Returns:
+        How many points are new.
+
+    Raises:
+        InputError: they are no list of mappings.
+    """
+    place = "hydra.sweeper.first_points"
+    if not isinstance(points, Sequence | None) or isinstance(points, str):
+        raise InputError(f"{place}={points}: must be a list of points, each a mapping of parameters to values")
+    usable: list[dict[str, Any]] = []
+    for index, point in enumerate(points or []):
+        params, misfits = narrowed(space, point, f"{place}[{index}]")
+        if not (misfits & space.branches.keys()) and not _left_to_a_grid(study, space, params):
+            usable.append(params)
+    return _add(study, usable, "first_points")
 
 
 def warm_start(study: Study, space: Space, directory: Path, k: int, storage: str | None = None) -> int:

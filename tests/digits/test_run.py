@@ -26,7 +26,7 @@ from inksweep.paths import RunDir
 from inksweep.runs import predictions
 from tests.conftest import REPOSITORY, TINY, tiny
 
-QUICK = ["trainer.epochs=3", "model.hidden=[16]", "trainer.threads=1", "trainer.device=cpu"]
+QUICK = ["trainer.epochs=3", "model.hidden=[16]", "model.norm=none", "trainer.threads=1", "trainer.device=cpu"]
 
 
 class Ended(NamedTuple):

@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "inksweep"
 
 # Below src/inksweep, from the ground up. A room may import those of the floors below its own, and itself.
 FLOORS = [
-    {"extras", "streams"},
+    {"extras", "silence", "streams"},
     {"cores", "errors", "significance", "trial"},
     {"files", "paths"},
     {"command", "composed", "figures", "runs"},
@@ -54,7 +54,7 @@ SWEEP = {
 }  # fmt: skip
 DIGITS = {
     "augment": set(),
-    "console": set(),
+    "console": {"training/loop"},
     "models": set(),
     "optim": set(),
     "config": set(),

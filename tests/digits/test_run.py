@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import re
 import runpy
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -18,10 +20,11 @@ import torch
 import yaml
 from filelock import FileLock
 
-from inksweep import cli, command, trial
+from inksweep import cli, command, silence, trial
 from inksweep.digits import checkpoint
 from inksweep.digits.data import dataset
 from inksweep.digits.training import evaluation
+from inksweep.digits.training.learner import Learner
 from inksweep.paths import RunDir
 from inksweep.runs import predictions
 from tests.conftest import REPOSITORY, TINY, tiny
@@ -217,6 +220,22 @@ def test_a_run_that_its_sweep_ends_leaves_at_once(
     assert column(run, "epoch") == [1, 2]
     assert checkpoint.load(run.checkpoint)["progress"]["rows"][-1]["epoch"] == 2
     assert not run.model.exists()
+
+
+def test_in_a_log_a_run_says_between_its_evaluations_how_far_it_is(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "QUIET_S", 0.02)
+    learn = Learner.learn
+
+    def slowly(self: Learner, *given: Any, **named: Any) -> Any:
+        time.sleep(0.02)
+        return learn(self, *given, **named)
+
+    monkeypatch.setattr(Learner, "learn", slowly)
+    ended = app("trainer.epochs=2")
+    assert ended.code == 0, ended.err
+    assert "preparing data and network: 0s so far" in ended.out
+    assert re.search(r"^epoch 0\.\d\d of 2, batch \d of 14$", ended.out, re.MULTILINE)
+    assert re.search(r"^epoch 1\.\d\d of 2, batch \d+ of 14, best val/accuracy 0\.\d{4}$", ended.out, re.MULTILINE)
 
 
 def test_a_run_that_is_to_end_before_it_begins_says_so(app: App) -> None:

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import optuna
@@ -70,6 +71,9 @@ class FakeSlots:
 
     def seconds(self, number):
         return self.ages.get(number, 0.0)
+
+    def preparing(self, number):
+        return None
 
     def end(self, number):
         self.ended.append(number)
@@ -566,6 +570,39 @@ def test_running_trials_end_with_the_patience_and_do_not_count_for_it(sweep):
     assert seen == ["the last trials brought nothing better: running ones end at their next report"]
     loop.ledger.look()
     assert loop.ledger.since_better == 1
+
+
+def test_another_thread_may_look_while_the_sweep_waits_in_a_trial(sweep):
+    seen = []
+
+    def act(study, number):
+        study._storage.set_trial_intermediate_value(study.get_trials(deepcopy=False)[number]._trial_id, 3, 0.7)
+        with ThreadPoolExecutor(1) as aside:
+            seen.append(aside.submit(Overview(loop, report).from_aside).result())
+
+    loop = engine(sweep, FakeSlots([0.5, 0.4], act=act), n_trials=2)
+    report = Report(loop.context)
+    loop.run()
+    assert [(view.finished, view.running[0].number, view.running[0].step) for view in seen] == [(0, 0, 3), (1, 1, 3)]
+    assert seen[1].best == "0.5000 (trial 0)"
+
+
+def test_a_trial_that_has_not_reported_is_seen_to_prepare_or_by_what_it_prints(sweep):
+    seen = []
+
+    def act(study, number):
+        seen.append(Overview(loop, report).view().running[0].doing)
+        (sweep.trial(number).root).mkdir()
+        sweep.trial(number).output.write_text("mnist: fetching it\n")
+        seen.append(Overview(loop, report).view().running[0].doing)
+        slots.preparing = lambda number: "importing torch"
+        seen.append(Overview(loop, report).view().running[0].doing)
+
+    slots = FakeSlots([0.5], act=act)
+    loop = engine(sweep, slots, n_trials=1)
+    report = Report(loop.context)
+    loop.run()
+    assert seen == [None, "mnist: fetching it", "importing torch"]
 
 
 def test_a_missed_target_is_said_with_the_patience_that_goes_on(sweep, caplog):

@@ -1,8 +1,10 @@
-"""What a run shows while it trains: a bar on a terminal, and a line an evaluation."""
+"""What a run shows while it trains: a bar on a terminal or, in a log, how far it is; and a line an evaluation."""
 
 import sys
 from collections.abc import Iterable
 from typing import TypeVar
+
+from inksweep.digits.training.loop import Plan, Progress
 
 Item = TypeVar("Item")
 
@@ -24,3 +26,10 @@ def line(row: dict[str, float], epochs: int) -> str:
         f"val/accuracy {row['val/accuracy']:.2%}  lr {row['lr']:.2e}  {row['seconds']:.1f} s  "
         f"{row['images_per_second']:,.0f} images/s"
     )
+
+
+def how_far(step: int, plan: Plan, progress: Progress) -> str:
+    """Return in a line how far a training is, after so many batches, between two evaluations."""
+    value = None if progress.best is None else progress.best[progress.objective]
+    best = "" if value is None else f", best {progress.objective} {value:.4f}"
+    return f"epoch {step / plan.steps_per_epoch:.2f} of {plan.epochs}, batch {step:,} of {plan.total_steps:,}{best}"

@@ -33,6 +33,7 @@ from inksweep.runs import predictions, provenance
 from inksweep.runs import result as results
 from inksweep.runs.metrics import write_metrics
 from inksweep.runs.result import Objective, Result, Status
+from inksweep.silence import saying
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +64,14 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Result:
             with timed(result, "total"):
                 with timed(result, "startup"):
                     tracker = _tracker(conf, out, result)
-                training = Training(conf, out, result)
-                training.run(reporter or Unwatched(), tracker)
+                with saying("preparing data and network"):
+                    training = Training(conf, out, result)
+                with saying(training.how_far):
+                    training.run(reporter or Unwatched(), tracker)
                 # A run that was ended early is not measured and has no model.
                 if result.status is Status.COMPLETED:
-                    training.keep()
+                    with saying("measuring the weights that are kept"):
+                        training.keep()
         except BaseException as error:
             _fail(result, error)
             # A trial of a sweep is not to be resumed behind the sweep's back.
@@ -80,7 +84,8 @@ def run(cfg: DictConfig, reporter: Reporter | None = None) -> Result:
         if result.status is Status.COMPLETED and not conf.trainer.keep_checkpoint:
             out.checkpoint.unlink(missing_ok=True)
         if conf.figures:
-            _draw(out, conf)
+            with saying("drawing figures"):
+                _draw(out, conf)
     return result
 
 
@@ -147,6 +152,10 @@ class Training:
         if result.status is not Status.COMPLETED:
             epoch, epochs = progress.last("epoch"), self.plan.epochs
             log.info("%s (%s) after epoch %g of %d", result.status.value, result.reason, epoch, epochs)
+
+    def how_far(self) -> str:
+        """Return in a line how far the training is; any thread may ask."""
+        return console.how_far(self.learner.step, self.plan, self.progress)
 
     def keep(self) -> None:
         """Score and save the best weights or the last ones: metrics and weights are of the same moment."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from inksweep import extras
 from inksweep.errors import InputError, last_line, need_extra
 from inksweep.paths import SweepDir, shown
+from inksweep.silence import saying
 from inksweep.sweep.study.reader import STORAGE_VARIABLE
 from inksweep.sweep.study.storage import Address
 from inksweep.sweep.winner import saving
@@ -97,15 +98,16 @@ def write_card(sweep: SweepDir) -> None:
 def _called(words: list[str], patience_s: float, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
     """Run `inksweep` with `words`; return what went wrong, or nothing, and its stderr."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "inksweep", *words],
-            env=os.environ | (environment or {}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=patience_s,
-        )
+        with saying(f"inksweep {words[0]}, which completes the sweep"):
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "inksweep", *words],
+                env=os.environ | (environment or {}),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=patience_s,
+            )
     except subprocess.TimeoutExpired:
         return f"it took more than {patience_s:g} s", ""
     except (KeyboardInterrupt, SystemExit):  # the sweep is over, and its exit code stays

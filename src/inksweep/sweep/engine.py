@@ -285,6 +285,10 @@ class Engine:
         # Private names of Optuna: the public Study.get_trials reads the whole study. If they change, no trial is told.
         return self.study._storage.get_trial(trial._trial_id)
 
+    def look_at(self, number: int) -> FrozenTrial:
+        """Return one of the trials that run here as it is now; any thread may ask."""
+        return self._frozen(self.running[number].trial)
+
     @property
     def standing(self) -> Standing:
         """Return how the sweep stands, by the ledger's last look."""

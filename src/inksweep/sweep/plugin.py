@@ -73,8 +73,11 @@ class InksweepSweeper(Sweeper, SearchPathPlugin):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep."""
-        from inksweep.sweep import session
-        from inksweep.sweep.start import Start
+        from inksweep.silence import shown_meanwhile
+
+        with shown_meanwhile("starting the sweep: importing Optuna"):
+            from inksweep.sweep import session
+            from inksweep.sweep.start import Start
 
         assert self.config is not None
         assert self.hydra_context is not None

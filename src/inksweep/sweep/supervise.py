@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from inksweep.silence import saying
 from inksweep.sweep.engine import Engine
 from inksweep.sweep.job import children, watcher
 from inksweep.sweep.job.job import EndNow
 from inksweep.sweep.progress.screen import Screen
+from inksweep.sweep.progress.sentence import sentence
 from inksweep.sweep.progress.summary import Report
 from inksweep.sweep.progress.view import Overview
 from inksweep.sweep.stopping import Reason
@@ -27,10 +29,11 @@ def run(engine: Engine, report: Report, visible: bool) -> Reason:
         SystemExit: Ctrl-C, or a scheduler's SIGTERM; its code is 128 and the number of the signal.
         Exception: too many trials failed; that of the last one.
     """
-    screen = Screen(Overview(engine, report).view)
+    overview = Overview(engine, report)
+    screen = Screen(overview.view)
     screen.active = screen.active and visible
     try:
-        with screen, _interruptible(engine) as interrupted:
+        with screen, saying(lambda: sentence(overview.from_aside())), _interruptible(engine) as interrupted:
             engine.on_look = screen.refresh
             reason = engine.run()
         if interrupted:

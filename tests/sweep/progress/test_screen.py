@@ -105,6 +105,13 @@ def test_long_parameters_end_in_an_ellipsis_and_show_more_on_a_wider_terminal():
     assert row(VIEW, "0 ", 200)[-1] == "augment=affine"
 
 
+def test_what_trials_do_until_the_first_of_them_reports():
+    running = [RunningTrial(slot, slot, "x=1", 3, doing="importing torch") for slot in (0, 1)]
+    first = replace(VIEW, finished=0, running=running, best=None, best_parameters=None)
+    assert row(first, "now") == ["now", "importing", "torch"]
+    assert "now" not in "\n".join(shown(replace(first, finished=1)))
+
+
 def test_what_is_not_known_yet():
     view = replace(VIEW, counts={}, running=[], best=None, best_parameters=None, target=None, seconds_left=None)
     text = "\n".join(shown(view))

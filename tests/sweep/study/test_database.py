@@ -168,6 +168,15 @@ def test_who_is_in_haste_waits_for_no_database(study, caplog):
         pass  # which is never away
 
 
+def test_a_database_that_is_waited_for_is_named_again_and_again(study, monkeypatch, caplog):
+    monkeypatch.setattr(study._storage._backend, "_patience_s", 0.4)
+    monkeypatch.setattr(database, "QUIET_S", 0.1)
+    Cut(study).times = 10_000
+    with pytest.raises(DatabaseAway):
+        study.set_user_attr("a", 1)
+    assert "study.db: has not answered for 0 of 0.4 s" in caplog.text
+
+
 @pytest.mark.parametrize("lasting", ["database or disk is full", "attempt to write a readonly database"])
 def test_what_waiting_does_not_help_is_not_waited_for(study, lasting):
     def full(*_):

@@ -205,6 +205,9 @@ def _facts(view: View) -> Table:
     counts = [_count(view, state, count) for state, count in view.counts.items() if count]
     grid.add_row("trials", Text(", ".join(counts) or "none yet"))
     grid.add_row("best", Text(_plain(view.best or "none yet")))
+    # Of the first seconds, in which nothing has happened yet.
+    if now := dict.fromkeys(trial.doing for trial in view.running if trial.doing and not view.finished):
+        grid.add_row("now", Text(_plain("; ".join(now))))
     if view.best_parameters:
         grid.add_row("", Text(_plain(view.best_parameters)))
     if view.target:

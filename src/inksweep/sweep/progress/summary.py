@@ -26,6 +26,9 @@ class Report:
         context: the study that is reported on, the folder of the files, and the target.
     """
 
+    # What the trials are called where they are counted.
+    trials = "trials"
+
     def __init__(self, context: Context):
         self.ledger, self.study, self.sweep = context.ledger, context.study, context.sweep
         self.target = context.rules.target

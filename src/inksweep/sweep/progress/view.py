@@ -3,13 +3,14 @@
 import heapq
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
 
 from inksweep.sweep.engine import Engine
 from inksweep.sweep.progress.summary import Report
-from inksweep.sweep.progress.wording import numbers, parameters
+from inksweep.sweep.progress.wording import last_printed, numbers, parameters
 from inksweep.sweep.study.notes import TOTAL
 from inksweep.sweep.study.trials import measured
 
@@ -28,6 +29,7 @@ class RunningTrial:
         step: that of its last report; None: it has not reported yet.
         total: the step at which it ends, where known.
         value: the one it reported last.
+        doing: what it does, where that is known and it has not reported yet, such as `importing torch`.
     """
 
     slot: int | None
@@ -37,6 +39,7 @@ class RunningTrial:
     step: int | None = None
     total: int | None = None
     value: float | None = None
+    doing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class View:
         seconds_left: see `seconds_left`.
         may_end_before: whether a rule may end the search before all trials are done.
         stopping: why the sweep is ending and what can be done, once it is.
+        trials: what its trials are called.
     """
 
     study: str
@@ -72,6 +76,7 @@ class View:
     seconds_left: float | None
     may_end_before: bool = False
     stopping: str | None = None
+    trials: str = "trials"
 
 
 class Overview:
@@ -87,9 +92,21 @@ class Overview:
 
     def view(self) -> View:
         """Return how things stand now."""
+        self.engine.ledger.look()
+        return self._view(self.engine.ledger.running)
+
+    def from_aside(self) -> View:
+        """Return the same for another thread, while the sweep's own may wait in a trial.
+
+        What has ended is known as of that one's last look; the trials that run here are read anew.
+        """
+        own = [self.engine.look_at(number) for number in list(self.engine.running)]
+        others = [trial for trial in self.engine.ledger.running if trial.number not in self.engine.running]
+        return self._view(own + others)
+
+    def _view(self, trials: Sequence[FrozenTrial]) -> View:
         engine, ledger, target = self.engine, self.engine.ledger, self.report.target
-        ledger.look()
-        running = [self._running(trial) for trial in ledger.running]
+        running = [self._running(trial) for trial in trials]
         missing = max(0, engine.rules.n_trials - ledger.finished - len(running)) if engine.stop_reason is None else 0
         best = ledger.best
         return View(
@@ -106,6 +123,7 @@ class Overview:
             seconds_left=seconds_left(ledger.durations, running, missing, engine.slots.size),
             may_end_before=engine.rules.may_end_before,
             stopping=None if engine.stop_reason is None else engine.stop_reason.stop.screen,
+            trials=self.report.trials,
         )
 
     def _running(self, trial: FrozenTrial) -> RunningTrial:
@@ -117,6 +135,7 @@ class Overview:
             assert trial.datetime_start is not None
             seconds = max(0.0, time.time() - trial.datetime_start.timestamp())
         step = trial.last_step
+        doing = self._doing(trial.number) if own is not None and step is None else None
         return RunningTrial(
             slot=None if own is None else own.slot,
             number=trial.number,
@@ -125,7 +144,16 @@ class Overview:
             step=step,
             total=trial.user_attrs.get(TOTAL),
             value=None if step is None else trial.intermediate_values[step],
+            doing=doing,
         )
+
+    def _doing(self, number: int) -> str | None:
+        """Return what a trial does that has not reported yet: what its process prepares, or the last it printed."""
+        if (preparing := self.engine.slots.preparing(number)) is not None:
+            return preparing
+        with suppress(OSError):
+            return last_printed(self.engine.context.sweep.trial(number).output)
+        return None
 
     def _best(self, best: FrozenTrial) -> str:
         text, target = f"{numbers(best)} (trial {best.number})", self.report.target

@@ -1,5 +1,9 @@
 """A trial in a few words, for the log, the screen and the card."""
 
+import os
+import re
+from pathlib import Path
+
 from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.sweep.study.notes import LOST, REASON, RETRIED
@@ -28,3 +32,21 @@ def verdict(trial: FrozenTrial) -> str:
     is_lost = LOST in trial.user_attrs or RETRIED in trial.user_attrs
     state = "lost, to be repeated" if is_lost else trial.state.name.lower()
     return state if reason in ("", state) else f"{state} ({reason})"
+
+
+# What logging writes before a message: `[2030-01-31 12:00:00,000][app][INFO] - `.
+BEFORE_MESSAGE = re.compile(r"(\[[^\]]*\]\s*)+(- )?")
+
+
+def last_printed(path: Path) -> str | None:
+    """Return the last line that a trial has printed, shortened; None: nothing yet.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    printed = (BEFORE_MESSAGE.sub("", line.strip(), count=1) for line in reversed(lines))
+    line = next((line for line in printed if line), None)
+    return line if line is None or len(line) <= 60 else f"{line[:59]}…"

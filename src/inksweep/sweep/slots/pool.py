@@ -47,10 +47,22 @@ class Pool:
         processes: where workers come from.
         devices: what each slot sees in CUDA_VISIBLE_DEVICES, round-robin; empty: left alone.
         growth: bytes by which a worker's memory may grow from its first job on before it is replaced.
+        preload: what workers import before they are ready; only to say so.
     """
 
-    def __init__(self, size: int, processes: Processes, *, devices: Sequence[str] = (), growth: int = 2**30):
+    def __init__(
+        self,
+        size: int,
+        processes: Processes,
+        *,
+        devices: Sequence[str] = (),
+        growth: int = 2**30,
+        preload: Sequence[str] = (),
+    ):
         self.size, self._processes, self._devices, self._growth = size, processes, devices, growth
+        # The last is the heaviest: what it needs itself stands before it in such a list.
+        package = preload[-1].partition(".")[0] if preload else None
+        self._preparing = f"importing {package}" if package else "its process starts"
         self._stillborn = 0
         self._slots: list[Slot] = []
 
@@ -102,6 +114,10 @@ class Pool:
         """Return how long the job of trial `number` has been running; None while its worker is starting."""
         slot = self._slot_of(number)
         return time.perf_counter() - slot.started if slot.ready else None
+
+    def preparing(self, number: int) -> str | None:
+        """Return what the worker of trial `number` does until it is ready."""
+        return None if self._slot_of(number).ready else self._preparing
 
     def end(self, number: int) -> bool:
         """Kill the worker of trial `number`."""

@@ -32,6 +32,9 @@ class Slots(Protocol):
     def seconds(self, number: int) -> float | None:
         """Return how long the job of trial `number` has been running; None if it has not begun, or nobody knows."""
 
+    def preparing(self, number: int) -> str | None:
+        """Return what the process of trial `number` does before it runs it; None: it runs it, or nobody knows."""
+
     def end(self, number: int) -> bool:
         """End the job of trial `number` now, if these slots can: `wait` then returns it with TooLong."""
 

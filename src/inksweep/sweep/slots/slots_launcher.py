@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
 
+    from inksweep.sweep.job.job import Done, Job
     from inksweep.sweep.slots.pool import Pool
     from inksweep.sweep.slots.processes import Processes
 
@@ -103,6 +104,7 @@ class SlotsLauncher(Launcher):
             self._processes(threads),
             devices=visible_devices() if self.conf.devices is None else self.conf.devices,
             growth=self.conf.max_growth_mb * 2**20,
+            preload=self.conf.preload,
         )
 
     def _processes(self, threads: int) -> Processes:
@@ -129,32 +131,42 @@ class SlotsLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs for another sweeper, such as Hydra's own grid; return what came of each, in their order."""
-        from hydra.core.utils import JobReturn, JobStatus
-
         from inksweep.cores import usable_cores
+        from inksweep.silence import saying
         from inksweep.sweep.job.job import Job
 
         jobs = [Job(initial_job_idx + i, list(overrides), whole=True) for i, overrides in enumerate(job_overrides)]
         pool = self.pool(min(len(jobs), self.conf.n_jobs or usable_cores()))
         returns: dict[int, JobReturn] = {}
         waiting = list(jobs)
+
+        def how_far() -> str:
+            return f"{len(returns)} of {len(jobs)} jobs done, {len(jobs) - len(returns) - len(waiting)} running"
+
         try:
-            while len(returns) < len(jobs):
-                while waiting and pool.free:
-                    pool.start(waiting.pop(0))
-                if (done := pool.wait(1.0)) is not None:
-                    returned = done.returned
-                    if returned is None:  # its worker died, or its settings could not be sent
-                        overrides = jobs[done.number - initial_job_idx].overrides
-                        status = JobStatus.FAILED if done.error else JobStatus.COMPLETED
-                        returned = JobReturn(overrides=overrides, status=status)
-                        returned.return_value = done.error or done.value
-                    returns[done.number] = returned
-                    came = f"{type(done.error).__name__}: {done.error}" if done.error else done.value
-                    log.info("job %d: %s, %.1f s", done.number, came, done.seconds)
+            with saying(how_far):
+                while len(returns) < len(jobs):
+                    while waiting and pool.free:
+                        pool.start(waiting.pop(0))
+                    if (done := pool.wait(1.0)) is not None:
+                        returns[done.number] = _returned(done, jobs[done.number - initial_job_idx])
+                        came = f"{type(done.error).__name__}: {done.error}" if done.error else done.value
+                        log.info("job %d: %s, %.1f s", done.number, came, done.seconds)
         finally:
             pool.close()
         return [returns[job.number] for job in jobs]
+
+
+def _returned(done: Done, job: Job) -> JobReturn:
+    """Return what Hydra is told of a job."""
+    from hydra.core.utils import JobReturn, JobStatus
+
+    if done.returned is not None:
+        return done.returned
+    # Its worker died, or its settings could not be sent.
+    returned = JobReturn(overrides=job.overrides, status=JobStatus.FAILED if done.error else JobStatus.COMPLETED)
+    returned.return_value = done.error or done.value
+    return returned
 
 
 def _forks(method: StartMethod) -> bool:

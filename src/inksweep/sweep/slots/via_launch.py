@@ -56,6 +56,10 @@ class BlockingSlot:
         """While a job runs the sweep cannot ask: it waits in `wait`."""
         return None
 
+    def preparing(self, number: int) -> str | None:
+        """Nothing: the job begins at once."""
+        return None
+
     def end(self, number: int) -> bool:
         """Jobs of this process cannot be ended from outside."""
         return False
@@ -108,6 +112,10 @@ class LauncherSlots:
 
     def seconds(self, number: int) -> float | None:
         """Only the launcher knows when a job began."""
+        return None
+
+    def preparing(self, number: int) -> str | None:
+        """Only the launcher knows."""
         return None
 
     def end(self, number: int) -> bool:

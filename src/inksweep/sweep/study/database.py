@@ -15,6 +15,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
 from inksweep.errors import InputError, need_extra, without_password
+from inksweep.silence import QUIET_S
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ SILENT_BEATS = 3
 # Seconds until a server that does not answer cannot be reached.
 CONNECT_S = 10
 # The first and the longest pause between two attempts, in seconds.
-PAUSES_S = (0.2, 10.0)
+PAUSES_S = (0.2, 5.0)
 # What databases say to all but one of the processes that make the tables at the same moment.
 OF_A_RACE = ("already exists", "UniqueViolation", "UNIQUE constraint")
 # What they say when waiting does not help.
@@ -94,6 +95,7 @@ class PatientStorage(RDBStorage):
         self._place = _place(url)
         self._patience_s = SILENT_BEATS * heartbeat_s
         self._away_since: float | None = None
+        self._said = 0.0
         self._is_waiting = self._is_given_up = self.is_hasty = False
         # When it answered again after it had been away, by `time.monotonic()`.
         self.back_at: float | None = None
@@ -144,7 +146,7 @@ class PatientStorage(RDBStorage):
         """
         now, lasts = time.monotonic(), any(sign in reason for sign in LASTING)
         if self._away_since is None:
-            self._away_since = now
+            self._away_since = self._said = now
             self._is_waiting = not lasts
             if self._is_waiting:
                 log.warning("%s: does not answer (%s); trying again for %g s", self._place, reason, self._patience_s)
@@ -152,6 +154,9 @@ class PatientStorage(RDBStorage):
         if lasts or self._is_given_up or away >= self._patience_s:
             self._is_given_up = True
             raise DatabaseAway(f"{self._place}: did not answer for {away:.0f} s ({reason})") from error
+        if now - self._said >= QUIET_S:
+            self._said = now
+            log.warning("%s: has not answered for %.0f of %g s", self._place, away, self._patience_s)
         time.sleep(min(pause, self._patience_s - away))
 
 

@@ -273,6 +273,8 @@ class FinalsSampler(BaseSampler):
 class FinalsReport(Report):
     """Tells of the trainings of a final stage, a line each."""
 
+    trials = "trainings of the final stage"
+
     def line(self, trial: FrozenTrial, seconds: float) -> str:
         """Return a training as one line."""
         known = f", known from run {trial.user_attrs[COPIES]}" if COPIES in trial.user_attrs else f", {seconds:.1f} s"

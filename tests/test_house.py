@@ -46,9 +46,10 @@ SWEEP = {
     "winner": {"context", "engine", "progress", "settings", "slots", "space", "start", "stopping", "study",
                "supervise"},
     "afterwards": {"study", "winner"},
+    "next_step": {"space", "start", "stopping"},
     "dry_run": {"job", "progress", "samplers", "slots", "space", "start", "study", "winner"},
-    "session": {"afterwards", "context", "dry_run", "engine", "faults", "progress", "pruners", "samplers", "slots",
-                "space", "start", "stopping", "study", "supervise", "winner"},
+    "session": {"afterwards", "context", "dry_run", "engine", "faults", "next_step", "progress", "pruners", "samplers",
+                "slots", "space", "start", "stopping", "study", "supervise", "winner"},
     "single_run": set(),
     "plugin": {"job", "session", "settings", "single_run", "slots", "space", "start"},
 }  # fmt: skip

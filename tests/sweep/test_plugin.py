@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -130,7 +132,14 @@ def test_the_target_ends_a_sweep(app):
     assert done.returncode == 0, done.stderr
     assert len(ran(app)) == 1
     assert summary(app)["stop_reason"] == "target"
-    assert "the target is reached: test/accuracy > 0.5" in done.stdout
+    said = done.stdout.splitlines()
+    (line,) = [line for line in said if "the target is reached" in line]
+    assert re.search(r"reached: test/accuracy 0\.\d+ > 0\.5 \(trial 0, the first point of the search\)$", line)
+    # Nothing better is known of this app. The command does go on, to the end.
+    go_on = said[-1].partition("go on without a target, up to hydra.sweeper.n_trials: ")[2]
+    assert go_on == "python app.py -m hydra.sweeper.target=null"
+    assert subprocess.run([sys.executable, *shlex.split(go_on)[1:]], cwd=app, timeout=300).returncode == 0
+    assert len(ran(app)) == 3
 
 
 def test_kill_loses_one_trial_which_is_repeated_with_its_parameters(app):
@@ -361,7 +370,8 @@ def test_our_own_sweeper_is_found_by_its_name_and_can_be_set():
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     hydra = yaml.safe_load(done.stdout)["hydra"]
-    assert hydra["sweeper"]["target"] == {"metric": "test/accuracy", "value": 0.995, "direction": None}
+    target = {"metric": "test/accuracy", "value": 0.995, "direction": None, "next": 0.995}
+    assert hydra["sweeper"]["target"] == target
     assert hydra["sweeper"]["study_name"] == "night"
     assert "${hydra.sweeper.study_name}" in hydra["sweep"]["dir"]
     assert hydra["sweeper"]["sampler"]["group"] is True

@@ -50,9 +50,9 @@ def test_a_trial_that_its_sweep_ends_is_stopped_and_not_what_a_training_says_of_
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_every_reason_has_its_sentences(reason):
+def test_every_reason_has_its_sentences(reason, tmp_path):
     account = Account("2 of 3", 3, {}, "accuracy 95 %, above 90 %", "")
-    line, sentence = reason.stop.line(RULES), reason.stop.report(account).strip()
+    line, sentence = reason.stop.line(standing(SweepDir(tmp_path), 0.95)), reason.stop.report(account).strip()
     assert line
     assert not line.endswith(".")
     assert sentence.startswith("It ")

@@ -20,7 +20,7 @@ from inksweep.command import override
 from inksweep.errors import InputError
 from inksweep.files import held
 from inksweep.paths import SweepDir, shown
-from inksweep.sweep import afterwards, dry_run, pruners, samplers, stopping, supervise
+from inksweep.sweep import afterwards, dry_run, next_step, pruners, samplers, stopping, supervise
 from inksweep.sweep.context import Context
 from inksweep.sweep.engine import Engine
 from inksweep.sweep.faults import in_one_line
@@ -92,6 +92,7 @@ def run(start: Start) -> None:
             )
             engine = Engine(context, plan.space, slots, report.update)
             # The last one runs first: the report shows the card, and is written also where the card raises.
+            at_end.callback(_say_what_next, start, engine)
             at_end.callback(_write_report, start, context)
             if start.conf.winner.card:
                 at_end.callback(afterwards.write_card, context.sweep)
@@ -224,6 +225,11 @@ def _search(
                 log.info("the final stage comes when the search is done; the same command goes on")
             saving.announce(None)
     return begin
+
+
+def _say_what_next(start: Start, engine: Engine) -> None:
+    if engine.stop_reason is Reason.TARGET:
+        next_step.say(start, engine.standing)
 
 
 def _write_report(start: Start, context: Context) -> None:

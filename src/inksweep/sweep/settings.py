@@ -34,13 +34,17 @@ class TargetConf:
     value: float | None = None
     # null: the objective's own direction, and maximize for a metric.
     direction: Direction | None = None
+    # What to try for once `value` is reached: the end of the sweep names the command. null: it names that without any.
+    next: float | None = None
 
     def __post_init__(self) -> None:
-        if self.value is None:
-            return
-        _need(math.isfinite(self.value), "target.value", self.value, "a finite number")
         is_fraction = self.metric in ("val/accuracy", "test/accuracy")
-        _need(not is_fraction or 0 <= self.value < 1, "target.value", self.value, "at least 0 and below 1: 0.9 is 90%")
+        for key in ("value", "next"):
+            value = getattr(self, key)
+            if value is None:
+                continue
+            _need(math.isfinite(value), f"target.{key}", value, "a finite number")
+            _need(not is_fraction or 0 <= value < 1, f"target.{key}", value, "at least 0 and below 1: 0.9 is 90%")
 
 
 # What to do if the study began as another search. `continue`: go on, and remember the present search instead.

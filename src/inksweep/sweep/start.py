@@ -55,9 +55,17 @@ class Start:
     @property
     def has_dated_folder(self) -> bool:
         """Whether the same command, typed again, has another sweep directory: one that is called by the time."""
-        folder = str(OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["dir"])  # type: ignore[call-overload, index]
-        is_named = "inksweep.study_folder" in folder and self.config.hydra.sweeper.study_name is not None
-        return "${now:" in folder and not is_named
+        is_named = self.names_its_folder and self.config.hydra.sweeper.study_name is not None
+        return "${now:" in self._folder and not is_named
+
+    @property
+    def names_its_folder(self) -> bool:
+        """Whether the sweep directory is called by the study, where that has a name."""
+        return "inksweep.study_folder" in self._folder
+
+    @property
+    def _folder(self) -> str:
+        return str(OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["dir"])  # type: ignore[call-overload, index]
 
     @property
     def program(self) -> list[str]:

@@ -6,7 +6,7 @@ The engine, the screen, the log and the report ask a member of `Reason`; none of
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum, StrEnum, auto
 from typing import Any, Self
 
@@ -59,6 +59,7 @@ class Rules:
         retry: how often a trial whose worker died is tried again.
         reuse_results: whether a point that is known already is told without being run.
         is_stock: what a task returns is judged as by the stock sweeper: see outcomes.py.
+        next_target: the value to try for once the target is reached, if it is harder; None: none is known.
     """
 
     n_trials: int
@@ -70,6 +71,7 @@ class Rules:
     retry: int = 1
     reuse_results: bool = True
     is_stock: bool = False
+    next_target: float | None = None
 
     @property
     def may_end_before(self) -> bool:
@@ -92,6 +94,7 @@ def rules(conf: InksweepSweeperConf, grid_size: int | None, reuse_results: bool)
         retry=conf.retry,
         reuse_results=reuse_results,
         is_stock=conf.is_stock,
+        next_target=None if conf.target is None else conf.target.next,
     )
 
 
@@ -170,7 +173,7 @@ class Stop:
     """
 
     holds: Callable[[Standing], bool] | None
-    line: Callable[[Rules], str]
+    line: Callable[[Standing], str]
     screen: str | None
     report: Callable[[Account], str]
     running: Fate
@@ -201,6 +204,16 @@ def _targeted(best: FrozenTrial, target: Target, sweep: SweepDir) -> float:
     return metrics[target.metric]
 
 
+def _met(now: Standing) -> str:
+    """Say by what the target is reached, and whether at once."""
+    best, target = now.ledger.best, now.rules.target
+    assert best is not None
+    assert target is not None
+    which = f"trial {best.number}" + (", the first point of the search" if best.number == 0 else "")
+    value = _targeted(best, target, now.sweep)
+    return f"{target.metric or 'objective'} {value:.4g} {'>' if target.maximize else '<'} {target.value:g} ({which})"
+
+
 class Reason(StrEnum):
     """Why a search ended: THE TABLE. Of several rules that hold, the first one here is the reason.
 
@@ -219,7 +232,7 @@ class Reason(StrEnum):
         "target",
         Stop(
             holds=_target_is_reached,
-            line=lambda rules: f"the target is reached: {rules.target} of the best trial",
+            line=lambda now: f"the target is reached: {_met(now)}",
             screen="the target is reached: running trials end at their next report",
             report=lambda account: f"It stopped because its best trial reached the target: {account.reached}.",
             running=Fate.PRUNED,
@@ -231,8 +244,8 @@ class Reason(StrEnum):
         "failures",
         Stop(
             holds=lambda now: now.failures > now.rules.max_failures,
-            line=lambda rules: (
-                f"more than {rules.max_failures} trials failed (hydra.sweeper.max_failure_rate, max_failures)"
+            line=lambda now: (
+                f"more than {now.rules.max_failures} trials failed (hydra.sweeper.max_failure_rate, max_failures)"
             ),
             screen="too many trials failed: running ones end at their next report",
             report=lambda account: (
@@ -247,7 +260,7 @@ class Reason(StrEnum):
         "timeout",
         Stop(
             holds=lambda now: now.seconds > now.rules.timeout_s,
-            line=lambda rules: f"{rules.timeout_s:g} s are over (hydra.sweeper.timeout_s); the same command goes on",
+            line=lambda now: f"{now.rules.timeout_s:g} s are over (hydra.sweeper.timeout_s); the same command goes on",
             screen="the time is over: running trials end at their next report",
             report=lambda account: (
                 f"It stopped because its time was over ({account.sweeper.get('timeout_s')} s), "
@@ -262,7 +275,7 @@ class Reason(StrEnum):
         "n_trials",
         Stop(
             holds=lambda now: now.ledger.finished >= now.rules.n_trials,
-            line=lambda rules: f"all {rules.n_trials} trials are done",
+            line=lambda now: f"all {now.rules.n_trials} trials are done",
             screen=None,
             report=lambda account: f"It ended because all {account.n_trials} trials are done. {account.missed}",
             running=Fate.RUNS_ON,
@@ -274,8 +287,8 @@ class Reason(StrEnum):
         "patience_trials",  # a training calls its own end `patience`, and is complete then
         Stop(
             holds=lambda now: now.ledger.since_better >= now.rules.patience_trials,
-            line=lambda rules: (
-                f"{rules.patience_trials:g} trials in a row brought nothing better; a higher "
+            line=lambda now: (
+                f"{now.rules.patience_trials:g} trials in a row brought nothing better; a higher "
                 "hydra.sweeper.patience_trials goes on"
             ),
             screen="the last trials brought nothing better: running ones end at their next report",
@@ -294,7 +307,7 @@ class Reason(StrEnum):
         "interrupted",
         Stop(
             holds=None,
-            line=lambda rules: "interrupted; the same command with the same study name goes on",
+            line=lambda now: "interrupted; the same command with the same study name goes on",
             screen="interrupted: running trials end at their next report; Ctrl-C again ends them now",
             report=lambda account: (
                 f"It was interrupted with {account.done} trials done; the same command goes on where it was."
@@ -308,7 +321,7 @@ class Reason(StrEnum):
         "machine",
         Stop(
             holds=None,
-            line=lambda rules: "the machine does not give what trials need; the same command goes on",
+            line=lambda now: "the machine does not give what trials need; the same command goes on",
             screen="the machine does not give what trials need: running ones end at their next report",
             report=lambda account: (
                 f"It stopped because the machine did not give what trials need, with {account.done} trials done; its "
@@ -323,7 +336,7 @@ class Reason(StrEnum):
         "error",
         Stop(
             holds=None,
-            line=lambda rules: "it could not go on",
+            line=lambda now: "it could not go on",
             screen=None,
             report=lambda account: (
                 f"It stopped because of an error, with {account.done} trials done; its log says which."
@@ -356,7 +369,7 @@ def say_why(now: Standing, reason: Reason) -> None:
         now: how the sweep stands at its end.
         reason: of the rule that ended it. Others may hold too: each of them would end the next start at once.
     """
-    log.info("sweep %s ends: %s", now.ledger.study.study_name, reason.stop.line(now.rules))
+    log.info("sweep %s ends: %s", now.ledger.study.study_name, reason.stop.line(now))
     if now.ledger.copied:
         log.info(
             "%d of its %d trials were not trained: their points were known already, and took the results "
@@ -366,17 +379,31 @@ def say_why(now: Standing, reason: Reason) -> None:
         )
     if reason.stop.raise_this is None or now.rules.target is None:
         return
-    higher = [
+    log.warning(
+        "the target is not reached: no trial that was the best had %s; %s goes on",
+        now.rules.target,
+        " ".join(to_raise(now, reason)),
+    )
+
+
+def to_raise(now: Standing, reason: Reason) -> list[str]:
+    """Return the settings without which the next start would end at once, though its target is not reached."""
+    return [
         each.stop.raise_this(now)
         for each in Reason
         if each.stop.raise_this is not None
         and (each is reason or (each.stop.holds is not None and each.stop.holds(now)))
     ]
-    log.warning(
-        "the target is not reached: no trial that was the best had %s; %s goes on",
-        now.rules.target,
-        " ".join(higher),
-    )
+
+
+def harder_target(now: Standing) -> float | None:
+    """Return what to try for after a target that is reached; None: the best trial has all that is known of."""
+    best, target, harder = now.ledger.best, now.rules.target, now.rules.next_target
+    if best is None or target is None or harder is None:
+        return None
+    has = _targeted(best, target, now.sweep)
+    is_harder = target.is_reached_by(harder) and not replace(target, value=harder).is_reached_by(has)
+    return harder if is_harder else None
 
 
 def remember_stop_rule(study: Study, target: Target) -> None:

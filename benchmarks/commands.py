@@ -119,11 +119,13 @@ def seconds_of(
     return seconds
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and its group."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL if process.poll() is None else signal.SIGTERM)
-    process.wait()
+def end(process: "subprocess.Popen[bytes]", grace_s: float = 15) -> None:
+    """End a process and its group: with SIGTERM, so that it ends what it has started elsewhere; then with SIGKILL."""
+    for number, seconds in ((signal.SIGTERM, grace_s), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:

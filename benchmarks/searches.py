@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.commands import PEERS, Place, folder, seconds_of
+from benchmarks.commands import PEERS, Place, Skipped, folder, seconds_of
 from benchmarks.table import Figure, Goal, Row
 
 TRIALS = 20
@@ -25,14 +25,20 @@ SPACE = [
     "batch=choice(64,128,256)",
     "dropout=interval(0.0,0.5)",
 ]
+OPTUNA, RAY = "Optuna, 2 processes", "Ray Tune, ASHA"
 APP = str(PEERS / "hydra_search.py")
 
 
 def rows(place: Place) -> Iterator[Row]:
-    """Measure all of them in turn, seed by seed."""
-    place.need("ray", "optuna")
+    """Measure all of them in turn, seed by seed; without Ray, the others."""
     seeds = SEEDS[:1] if place.quick else SEEDS
-    times: dict[str, list[float]] = {"ours": [], "Optuna, 2 processes": [], "Ray Tune, ASHA": []}
+    times: dict[str, list[float]] = {"ours": [], OPTUNA: [], RAY: []}
+    missing: Skipped | None = None
+    try:
+        place.need("ray", "pandas", "pyarrow")
+    except Skipped as error:
+        missing = error
+        del times[RAY]
     for seed in seeds:
         for name, seconds in times.items():
             seconds.append(until_wanted(place, name, seed))
@@ -52,6 +58,8 @@ def rows(place: Place) -> Iterator[Row]:
         Figure(whole(place, trials, "optuna", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), "s"),
         Goal(2.5),
     )
+    if missing is not None:
+        raise missing
 
 
 def until_wanted(place: Place, name: str, seed: int) -> float:
@@ -62,7 +70,7 @@ def until_wanted(place: Place, name: str, seed: int) -> float:
         if name == "ours":
             words = ours(seed, "hydra/sweeper/pruner=asha", f"hydra.sweeper.n_trials={TRIALS}")
             return seconds_of(words, cwd=out, until=reached.exists)
-        if name.startswith("Ray"):
+        if name == RAY:
             words = place.peer("ray_search.py", "--seed", seed, "--trials", TRIALS)
             return seconds_of(words, cwd=out, until=reached.exists)
         words = place.peer("optuna_search.py", "--trials", TRIALS // 2, "--seed")

@@ -22,6 +22,7 @@ from benchmarks.table import Row, markdown
 
 # Families of rows by name, in the order of the table; each is a file here with `rows(place)`.
 FAMILIES = {
+    "start": "how soon the first results are there, beside `import torch`",
     "accuracy": "99.0% on the test split, beside the PyTorch MNIST example",
     "template": "lightning-hydra-template's search",
     "searches": "the same trials under other sweepers",
@@ -71,7 +72,7 @@ def measured(names: list[str], place: Place) -> tuple[list[Row], list[str]]:
                 place.say(markdown([row]).splitlines()[2])
         except Skipped as missing:
             left_out.append(f"{name}: {missing}")
-        except (Ended, ModuleNotFoundError) as error:
+        except (Ended, ImportError) as error:
             left_out.append(f"{name} failed: {error}")
         place.say(f"{name}: took {time.monotonic() - began:.0f} s" + (f"; {left_out[-1]}" if left_out else ""))
     return rows, left_out

@@ -16,7 +16,7 @@ from benchmarks.commands import ROOT, Place
 from benchmarks.table import Figure, Goal, Row
 from inksweep.digits.config import parse
 from inksweep.digits.data import dataset
-from inksweep.digits.training import device
+from inksweep.digits.training import device, threads
 from inksweep.digits.training.build import build_learner
 
 
@@ -52,8 +52,9 @@ def measured(rounds: int, batches: int, overrides: Sequence[str]) -> tuple[int, 
     parse.register()
     with initialize_config_dir(str(ROOT / "conf")):
         conf = parse.parse(compose("config", list(overrides)))
-    device.set_threads(None)
     learner = build_learner(conf, device.pick("cpu"))
+    worth = threads.worthwhile(learner.model, conf.data.size, conf.data.batch_size)
+    device.set_threads(conf.trainer.threads, worth)  # as a run has
     digits = dataset.load(conf.data).train
     digits = digits.subset(slice(0, batches * conf.data.batch_size))
     order = dataset.IndexBatches(len(digits), conf.data.batch_size, conf.seed)

@@ -26,12 +26,18 @@ from benchmarks.commands import ROOT, Place
 from benchmarks.table import Figure, Goal, Row
 from inksweep.digits.config import parse
 from inksweep.digits.data import dataset
-from inksweep.digits.training import device, evaluation
+from inksweep.digits.training import device, evaluation, threads
 from inksweep.digits.training.build import build_learner
 from inksweep.digits.training.loop import Plan, Progress, Unwatched, train
 
 LOOPS = {
-    "MLP 784-256-10, batch 128": ["model=mlp", "model.hidden=[256]", "data.batch_size=128"],
+    "MLP 784-256-10, batch 128": [
+        "model=mlp",
+        "model.hidden=[256]",
+        "model.norm=none",
+        "optimizer=sgd",
+        "data.batch_size=128",
+    ],
     "default CNN": ["model=cnn"],
 }
 
@@ -47,8 +53,10 @@ class Loop:
     done: float
     nominal: float
     goal: float
+    threads: int  # of a run of this network, and of the matrix products beside it
     rates: list[float] = field(default_factory=list)  # images/s
-    speeds: list[float] = field(default_factory=list)  # images/s for each operation/s of the matrix product beside it
+    gemms: list[float] = field(default_factory=list)  # operations/s of the matrix products beside it
+    speeds: list[float] = field(default_factory=list)  # images/s for each of those
 
     def share(self, work: float) -> float:
         """The median share of the matrix product's rate, by the operations an image."""
@@ -58,14 +66,13 @@ class Loop:
 def rows(place: Place) -> Iterator[Row]:
     """Measure all loops; the share is of the operations really done."""
     rounds, seconds = (2, 0.1) if place.quick else (20, 0.5)
-    device.set_threads(None)
-    loops, peak = measured(rounds, seconds, [f"data.root={place.data}"])
-    for loop in loops:
+    for loop in measured(rounds, seconds, [f"data.root={place.data}"]):
         place.say(line(loop))
+        peak = statistics.median(loop.gemms)
         yield Row(
-            f"{loop.name}: {statistics.median(loop.rates):,.0f} images/s",
+            f"{loop.name}: {statistics.median(loop.rates):,.0f} images/s, threads: {loop.threads}",
             Figure(loop.share(loop.nominal) * peak / 1e9, "GFLOP/s"),
-            "matrix product 2048 x 2048",
+            "matrix product, as many threads",
             Figure(peak / 1e9, "GFLOP/s"),
             Goal(loop.goal),
             "Work of training counted as three times the forward pass (arXiv 2204.02311, appendix B).",
@@ -79,33 +86,35 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="for example data.root=/elsewhere")
     typed = parser.parse_args()
 
-    threads = device.set_threads(None)
-    loops, peak = measured(typed.rounds, typed.seconds, typed.overrides)
-    print(f"{threads} threads, torch {torch.__version__}; matrix product {peak / 1e9:.0f} GFLOP/s")
-    for loop in loops:
+    print(f"torch {torch.__version__}")
+    for loop in measured(typed.rounds, typed.seconds, typed.overrides):
         print(line(loop))
 
 
-def measured(rounds: int, seconds: float, overrides: Sequence[str]) -> tuple[list[Loop], float]:
-    """Run all loops in turn, each stretch between two stretches of matrix products; return them and those's rate."""
+def measured(rounds: int, seconds: float, overrides: Sequence[str]) -> list[Loop]:
+    """Run all loops in turn, each stretch between two stretches of matrix products."""
     loops = [loop for name, words in LOOPS.items() for loop in prepare(name, [*words, *overrides])]
-    steps = {loop.name: max(10, int(seconds / loop.run(30))) for loop in loops}  # warms up, too
-    gemms: list[float] = []
+    steps = {}
+    for loop in loops:
+        torch.set_num_threads(loop.threads)
+        steps[loop.name] = max(10, int(seconds / loop.run(30)))  # warms up, too
     for _ in range(rounds):
         for loop in loops:
+            torch.set_num_threads(loop.threads)
             before = gemm()
             rate = loop.batch_size / loop.run(steps[loop.name])
             beside = (before + gemm()) / 2
-            gemms.append(beside)
+            loop.gemms.append(beside)
             loop.rates.append(rate)
             loop.speeds.append(rate / beside)
-    return loops, statistics.median(gemms)
+    return loops
 
 
 def line(loop: Loop) -> str:
     """A loop in words."""
     return (
-        f"{loop.name:38s}{statistics.median(loop.rates):10,.0f} images/s; done {loop.done / 1e6:.2f} MFLOP, share "
+        f"{loop.name:38s}{statistics.median(loop.rates):10,.0f} images/s on {loop.threads} threads (matrix product "
+        f"{statistics.median(loop.gemms) / 1e9:.0f} GFLOP/s); done {loop.done / 1e6:.2f} MFLOP, share "
         f"{loop.share(loop.done):.0%}; 3 x forward {loop.nominal / 1e6:.2f}, share {loop.share(loop.nominal):.0%}"
     )
 
@@ -148,11 +157,13 @@ def prepare(name: str, overrides: list[str]) -> list[Loop]:
             evaluation.infer(learner.model, pictures, to_input, size)
         return (time.perf_counter() - began) * size / (repeats * len(pictures))
 
+    worth = threads.worthwhile(learner.model, conf.data.size, conf.data.batch_size)
+    count = device.set_threads(conf.trainer.threads, worth)
     batch_size, size = conf.data.batch_size, conf.data.eval_batch_size
     once = forward.get_total_flops() / batch_size
     return [
-        Loop(f"training, {name}", training, batch_size, both.get_total_flops() / batch_size, 3 * once, 0.6),
-        Loop(f"inference, {name.partition(',')[0]}", inference, size, once, once, 0.7),
+        Loop(f"training, {name}", training, batch_size, both.get_total_flops() / batch_size, 3 * once, 0.6, count),
+        Loop(f"inference, {name.partition(',')[0]}", inference, size, once, once, 0.7, count),
     ]
 
 

@@ -145,6 +145,13 @@ def test_going_on_in_the_middle_of_an_epoch_gives_its_tail(skip: int) -> None:
     assert epoch_order(batches, 4, skip) == whole[skip:]
 
 
+def test_the_batches_of_a_whole_epoch_are_those_that_it_yields() -> None:
+    batches = IndexBatches(57, 10, seed=3)
+    assert batches.whole(2).tolist() == epoch_order(batches, 2)
+    batches.set_epoch(0)
+    assert batches.whole(2).tolist() == epoch_order(batches, 2)
+
+
 def test_the_largest_seed_a_config_may_hold_works() -> None:
     assert len(epoch_order(IndexBatches(20, 10, seed=2**63 - 1), 0)) == 2
 

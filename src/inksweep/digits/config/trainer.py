@@ -59,6 +59,8 @@ class TrainerConfig:
     precision: Precision = MISSING
     # torch.compile: slow to begin with, pays off in long trainings.
     compile: bool = MISSING
+    # On CUDA: one graph replay a step instead of dozens of kernels that Python starts; elsewhere without effect.
+    cuda_graph: bool = MISSING
     # Keep checkpoint.pt when the run completes.
     keep_checkpoint: bool = MISSING
     # A run directory to go on with; it keeps its own settings.

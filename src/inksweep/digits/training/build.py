@@ -1,5 +1,7 @@
 """From config to objects: models, optimizers, schedules, augmentations and trackers are built here, and only here."""
 
+import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,11 +17,20 @@ from inksweep.digits.config.schema import TRUSTED, Config
 from inksweep.digits.data import dataset
 from inksweep.digits.optim import parameter_groups
 from inksweep.digits.training.device import autocast
+from inksweep.digits.training.graph import GraphLearner, obstacle
 from inksweep.digits.training.learner import Learner
+from inksweep.digits.training.recorder import CudaRecorder
 from inksweep.errors import InputError
+
+log = logging.getLogger(__name__)
 
 # Optimizers that can update all parameters in one kernel on CPU and CUDA.
 FUSED = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW", "torch.optim.Adagrad")
+# Optimizers that can keep on the device all that changes from step to step, as a CUDA graph of a step needs it.
+CAPTURABLE = tuple(
+    f"torch.optim.{name}"
+    for name in ("Adadelta", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop")
+)
 
 
 def build_learner(conf: Config, device: torch.device) -> Learner:
@@ -42,9 +53,10 @@ def build_learner(conf: Config, device: torch.device) -> Learner:
         pictures: Tensor = augment(dataset.scaled(images), generator)
         return (pictures - mean).div_(std)
 
-    return Learner(
+    optimizer = _build_optimizer(conf, model, device)
+    return _learner_class(conf, device, optimizer)(
         model,
-        _build_optimizer(conf.optimizer, model, device),
+        optimizer,
         partial(build("scheduler", conf.scheduler, _partial_=True), epochs=trainer.epochs),
         plain_input if isinstance(augment, Identity) else augmented_input,
         nn.CrossEntropyLoss(label_smoothing=trainer.label_smoothing),
@@ -80,12 +92,24 @@ def _reason(error: Exception) -> str:
     return first_line + hint
 
 
-def _build_optimizer(node: Any, model: nn.Module, device: torch.device) -> Optimizer:
-    groups = parameter_groups(model, plain(node).get("weight_decay", 0.0))
-    arguments: dict[str, Any] = {"params": groups}
-    if plain(node)["_target_"] in FUSED and device.type in ("cpu", "cuda"):
+def _learner_class(conf: Config, device: torch.device, optimizer: Optimizer) -> Callable[..., Learner]:
+    if device.type != "cuda" or not conf.trainer.cuda_graph:
+        return Learner
+    if reason := obstacle(optimizer, conf.trainer.precision.value == "float16"):
+        log.warning("the training step cannot be a CUDA graph (%s): it is the plain one, which is slower", reason)
+        return Learner
+    return partial(GraphLearner, recorder=CudaRecorder())
+
+
+def _build_optimizer(conf: Config, model: nn.Module, device: torch.device) -> Optimizer:
+    described = plain(conf.optimizer)
+    name = described["_target_"]
+    arguments: dict[str, Any] = {"params": parameter_groups(model, described.get("weight_decay", 0.0))}
+    if name in FUSED and device.type in ("cpu", "cuda"):
         arguments["fused"] = True  # one kernel for all parameters; same result
-    optimizer = build("optimizer", node, **arguments)
+    if name in CAPTURABLE and device.type == "cuda" and conf.trainer.cuda_graph:
+        arguments["capturable"] = True  # counts its steps on the device
+    optimizer = build("optimizer", conf.optimizer, **arguments)
     if not isinstance(optimizer, Optimizer):
-        raise InputError(f"optimizer._target_={plain(node)['_target_']}: must be a torch.optim.Optimizer")
+        raise InputError(f"optimizer._target_={name}: must be a torch.optim.Optimizer")
     return optimizer

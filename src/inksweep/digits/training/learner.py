@@ -143,9 +143,7 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.module.state_dict(),
-            "augmentation_generator": self.generator.get_state(),
-            "torch_generator": torch.get_rng_state(),
-            "device_generator": None if self.device.type == "cpu" else self._device_module.get_rng_state(),
+            **self.draws(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -162,6 +160,18 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
+        self.restore_draws(state)
+
+    def draws(self) -> dict[str, Any]:
+        """Return where the random numbers are: a part of `state`."""
+        return {
+            "augmentation_generator": self.generator.get_state(),
+            "torch_generator": torch.get_rng_state(),
+            "device_generator": None if self.device.type == "cpu" else self._device_module.get_rng_state(),
+        }
+
+    def restore_draws(self, state: dict[str, Any]) -> None:
+        """Go on with the random numbers where they were at the time of `draws`, or of `state`."""
         self.generator.set_state(state["augmentation_generator"])
         torch.set_rng_state(state["torch_generator"])
         if state["device_generator"] is not None:

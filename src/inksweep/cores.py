@@ -33,32 +33,43 @@ def quotas(proc: Path = PROC) -> list[float]:
     Args:
         proc: the folder with this process's `cgroup` and `mountinfo`; where there is none, no limit is known.
     """
-    try:
-        groups, mounts = (proc / "cgroup").read_text(), (proc / "mountinfo").read_text()
-    except (OSError, UnicodeDecodeError):
-        return []
     limits = []
-    for folder, top in _group_folders(groups, mounts):
-        for group in [folder, *folder.parents]:
-            with suppress(OSError, ValueError, ZeroDivisionError):  # this group has no limit
-                limits.append(_quota(group))
-            if group == top:
-                break
+    for group in control_groups("cpu", proc):
+        with suppress(OSError, ValueError, ZeroDivisionError):  # this group has no limit
+            limits.append(_quota(group))
     return [limit for limit in limits if limit > 0]
 
 
-def _group_folders(groups: str, mounts: str) -> Iterator[tuple[Path, Path]]:
-    """Yield the folders of this process's groups that may limit processor time, each with where its tree is mounted."""
+def control_groups(controller: str, proc: Path = PROC) -> Iterator[Path]:
+    """Yield the folders of this process's control groups that may set a limit, and of those above them.
+
+    Args:
+        controller: of what: `cpu` or `memory`.
+        proc: see `quotas`.
+    """
+    try:
+        groups, mounts = (proc / "cgroup").read_text(), (proc / "mountinfo").read_text()
+    except (OSError, UnicodeDecodeError):
+        return
+    for folder, top in _group_folders(groups, mounts, controller):
+        for group in [folder, *folder.parents]:
+            yield group
+            if group == top:
+                break
+
+
+def _group_folders(groups: str, mounts: str, controller: str) -> Iterator[tuple[Path, Path]]:
+    """Yield the folders of this process's groups that may limit something, each with where its tree is mounted."""
     paths: dict[str, Path] = {}  # of the group, by what the tree of groups controls; the tree of version 2 has no name
     for line in groups.splitlines():
         _, controllers, path = line.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
-            paths["cpu" if controllers else ""] = Path(path)
+        if not controllers or controller in controllers.split(","):
+            paths[controller if controllers else ""] = Path(path)
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2)
-        tree = {"cgroup2": "", "cgroup": "cpu"}.get(kind)
-        if tree is None or tree not in paths or (tree and "cpu" not in options.split(",")):
+        tree = {"cgroup2": "", "cgroup": controller}.get(kind)
+        if tree is None or tree not in paths or (tree and controller not in options.split(",")):
             continue
         root, top = (Path(_unescaped(word)) for word in before.split(" ")[3:5])
         group = paths[tree]

@@ -36,6 +36,7 @@ hydra:
   sweeper:
     direction: maximize
     n_trials: 9
+    n_jobs: 1
     params: {x: "range(0,100)"}
     enqueue: [{x: 5}, {x: 9}, {x: 4}, {x: 3}, {x: 2}, {x: 1}, {x: 0}]
     report: false

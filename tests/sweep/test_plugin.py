@@ -112,7 +112,8 @@ def test_a_sweep_ends_with_its_files_and_a_rerun_does_only_what_is_missing(app):
 
 
 def test_a_space_that_is_exhausted_says_how_many_trials_were_not_trained(app):
-    done = run(app, "hydra.sweeper.params={x: 'choice(1,2)'}", "hydra.sweeper.n_trials=9", "hydra.sweeper.target=null")
+    few = ["hydra.sweeper.params={x: 'choice(1,2)'}", "hydra.sweeper.n_trials=9", "hydra.sweeper.n_jobs=1"]
+    done = run(app, *few, "hydra.sweeper.target=null")
     assert done.returncode == 0, done.stderr
     assert len(ran(app)) == 2
     assert "7 of its 9 trials were not trained: their points were known already" in done.stdout
@@ -232,6 +233,7 @@ def test_a_users_error_is_one_line(app, argument, line, trials):
     [
         ("n_trials", 0),
         ("n_jobs", 0),
+        ("n_jobs", -1),
         ("max_failure_rate", 1.5),
         ("max_failures", -1),
         ("retry", -1),

@@ -48,7 +48,7 @@ def run(start: Start, space: Space) -> None:
         print("first points:")
         for trial in study.get_trials(deepcopy=False)[: len(jobs)]:
             print(f"  {trial.number}: {parameters(trial)}")
-        pool = hydra_launchers.pool(start.launcher_for(elsewhere), conf.n_jobs)
+        pool = hydra_launchers.pool(start.launcher_for(elsewhere), start.slots)
         if pool is None:
             print("time: not measured (hydra/launcher=slots can)")
             return
@@ -60,8 +60,8 @@ def run(start: Start, space: Space) -> None:
         print(f"time: no estimate; no trial reported within {PATIENCE_S:g} s (inksweep.trial.report) or ended")
         return
     mean = sum(seconds) / len(seconds)
-    total = mean * conf.n_trials / conf.n_jobs
-    print(f"time: about {_rounded(mean)} a trial, {_rounded(total)} for {conf.n_trials} trials in {conf.n_jobs} slots")
+    total = mean * conf.n_trials / start.slots
+    print(f"time: about {_rounded(mean)} a trial, {_rounded(total)} for {conf.n_trials} trials in {start.slots} slots")
     print(f"  measured on the beginning of {len(seconds)} of these points; pruning and stop rules make it shorter")
 
 

@@ -57,15 +57,18 @@ class InksweepSweeper(Sweeper, SearchPathPlugin):
 
     def _setup(self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from inksweep import command
-        from inksweep.sweep.slots.hydra_launchers import serial_slot
+        from inksweep.sweep.slots.hydra_launchers import default_slots, serial_slot
 
         serial = serial_slot(config)
         _tell_folders_apart(config)
         conf = settings(config.hydra.sweeper)
-        if serial is not None and conf.n_jobs > 1:
-            if not conf.is_stock:  # the stock sweeper's 2, which need not be set, means two trials a batch
+        if serial is not None:
+            # The stock sweeper's 2, which need not be set, means two trials a batch.
+            if conf.n_jobs is not None and conf.n_jobs > 1 and not conf.is_stock:
                 log.warning("hydra.sweeper.n_jobs=%d: counts as %s", conf.n_jobs, serial)
-            conf.n_jobs = 1
+            self.slots = 1
+        else:
+            self.slots = conf.n_jobs or default_slots(config, conf.n_trials)
         self.conf, self.config, self.hydra_context, self.is_serial = conf, config, hydra_context, serial is not None
         self.task_function = task_function
         command.is_asked_to_sweep(single_run.is_refused(config.hydra, hydra_context.config_loader))
@@ -90,6 +93,7 @@ class InksweepSweeper(Sweeper, SearchPathPlugin):
                 self._check_job,
                 self.is_serial,
                 self.hydra_context.config_loader,
+                self.slots,
             )
             session.run(start)
 

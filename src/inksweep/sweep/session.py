@@ -88,7 +88,7 @@ def run(start: Start) -> None:
             report.write()
             saving = Saving(context.study, context.sweep, start.conf.winner, context.rules.target, start.program)
             slots = hydra_launchers.slots(
-                start.launcher_for(start.config), start.conf.n_jobs, start.is_serial, context.sweep, context.owner
+                start.launcher_for(start.config), start.slots, start.is_serial, context.sweep, context.owner
             )
             engine = Engine(context, plan.space, slots, report.update)
             # The last one runs first: the report shows the card, and is written also where the card raises.

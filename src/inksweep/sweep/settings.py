@@ -148,8 +148,9 @@ class InksweepSweeperConf(OptunaSweeperConf):
     study_name: str | None = None
     # Finished trials that the study is to hold in all, those of earlier starts and other processes included.
     n_trials: int = 20
-    # Slots: trials at a time. A slot that is free gets its next trial at once.
-    n_jobs: int = 1
+    # Slots: trials at a time. A slot that is free gets its next trial at once. null: as many as make sense on this
+    # machine with hydra/launcher=slots (slots/how_many.py), 1 with others.
+    n_jobs: int | None = None  # type: ignore[assignment]
     # No key: whether the file is the stock sweeper's, and only its `_target_` ours.
     is_stock = False
     # Part of n_trials that may fail in one start of the sweep; more, and it gives up.
@@ -210,7 +211,8 @@ class InksweepSweeperConf(OptunaSweeperConf):
             good_storage, "storage", self.storage, "null (a file in the sweep directory) or a URL like sqlite:///a.db"
         )
         _need(self.n_trials >= 1, "n_trials", self.n_trials, "at least 1")
-        for key in ("n_jobs", "heartbeat_s", "warm_start_best"):
+        _need(self.n_jobs is None or self.n_jobs >= 1, "n_jobs", self.n_jobs, "at least 1, or null: by the cores")
+        for key in ("heartbeat_s", "warm_start_best"):
             _need(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
         for key in ("timeout_s", "trial_timeout_s"):
             seconds = getattr(self, key)

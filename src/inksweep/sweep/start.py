@@ -26,6 +26,7 @@ class Start:
         compose: composes the config of a job, and raises if that cannot be done.
         is_serial: whether the launcher runs jobs in this process.
         loader: knows the app's config files.
+        slots: how many trials run at a time: `hydra.sweeper.n_jobs`, or what that comes to here.
     """
 
     config: DictConfig
@@ -35,6 +36,7 @@ class Start:
     compose: Callable[[list[str]], DictConfig]
     is_serial: bool
     loader: ConfigLoader | None = None
+    slots: int = 1
 
     def record(self, study: str) -> dict[str, Any]:
         """Return the content of `sweep.yaml`: the command, and what it sets for the sweep whose study has this name."""

@@ -16,6 +16,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from inksweep.paths import SweepDir
+from inksweep.sweep.slots.how_many import how_many
 from inksweep.sweep.slots.slots import Slots
 from inksweep.sweep.slots.via_launch import BlockingSlot, LauncherSlots
 from inksweep.sweep.space.grammar import written
@@ -23,6 +24,9 @@ from inksweep.sweep.study.owner import Owner
 
 if TYPE_CHECKING:
     from inksweep.sweep.slots.pool import Pool
+
+
+log = logging.getLogger(__name__)
 
 
 def _nothing() -> None:
@@ -54,6 +58,15 @@ def serial_slot(config: DictConfig) -> str | None:
         return None
     one, several = "which runs one job at a time in this process", "hydra/launcher=slots runs several"
     return f"1 with hydra/launcher={choice}, {one}; {several}"
+
+
+def default_slots(config: DictConfig, n_trials: int) -> int:
+    """Return how many slots a sweep has whose n_jobs is null, and log why where there is a choice."""
+    if not _kind(_class_of(str(config.hydra.launcher._target_))).has_slots:
+        return 1
+    number, why = how_many(config.hydra.launcher, str(config.hydra.sweeper.sampler._target_), n_trials)
+    log.info("%d %s: %s (hydra.sweeper.n_jobs)", number, "slot" if number == 1 else "slots", why)
+    return number
 
 
 def pool(launcher: Any, size: int) -> "Pool | None":

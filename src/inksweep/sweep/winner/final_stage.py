@@ -188,7 +188,7 @@ class FinalStage:
         """Run one engine until what is missing now has ended; return why it stopped."""
         start, report = self.start, FinalsReport(context)
         launcher = start.launcher_for(self.config)
-        slots = hydra_launchers.slots(launcher, start.conf.n_jobs, start.is_serial, context.sweep, context.owner)
+        slots = hydra_launchers.slots(launcher, start.slots, start.is_serial, context.sweep, context.owner)
         engine = Engine(context, self.finals, slots, report.update)
         return supervise.run(engine, report, visible=not start.is_serial)
 

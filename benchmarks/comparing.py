@@ -114,8 +114,8 @@ def measured(words: list[str], folder: Path, cache: Path) -> tuple[float, float,
 
 def rows(place: Place) -> Iterator[Row]:
     """Measure compare with its index, and starting it."""
-    for title, seconds, _, memory in measured_all(20 if place.quick else 2000):
-        place.say(f"{title}: {statistics.median(seconds):.2f} s, {memory:.0f} MiB")
+    for title, seconds, _, _ in measured_all(20 if place.quick else 2000):
+        place.say(f"{title}: {statistics.median(seconds):.2f} s")  # its memory would be that of this process at first
         if not title.startswith(" "):
             yield Row(f"compare: {title}", Figure(statistics.median(seconds), "s"))
 

@@ -52,6 +52,7 @@ def measured(rounds: int, batches: int, overrides: Sequence[str]) -> tuple[int, 
     parse.register()
     with initialize_config_dir(str(ROOT / "conf")):
         conf = parse.parse(compose("config", list(overrides)))
+    device.keep_freed_memory()  # as a run does
     learner = build_learner(conf, device.pick("cpu"))
     worth = threads.worthwhile(learner.model, conf.data.size, conf.data.batch_size)
     device.set_threads(conf.trainer.threads, worth)  # as a run has

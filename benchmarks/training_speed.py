@@ -125,6 +125,7 @@ def prepare(name: str, overrides: list[str]) -> list[Loop]:
     with initialize_config_dir(str(ROOT / "conf")):
         conf = parse.parse(compose("config", overrides))
     place = device.pick("cpu")
+    device.keep_freed_memory()  # as a run does
     device.make_repeatable(place, conf.seed)
     learner = build_learner(conf, place)
     splits = dataset.load(conf.data)

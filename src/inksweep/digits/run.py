@@ -106,6 +106,7 @@ class Training:
         result.seed, result.trained_on_validation = conf.seed, conf.data.train_on_all
         with timed(result, "startup"):
             self.device = device.pick(conf.trainer.device.value)
+            device.keep_freed_memory()
             result.device = device.describe(self.device)
         with timed(result, "data"):
             splits = dataset.load(conf.data)

@@ -16,6 +16,7 @@ from inksweep.digits.config.parse import plain
 from inksweep.digits.config.schema import TRUSTED, Config
 from inksweep.digits.data import dataset
 from inksweep.digits.optim import parameter_groups
+from inksweep.digits.training import compiler
 from inksweep.digits.training.device import autocast
 from inksweep.digits.training.graph import GraphLearner, obstacle
 from inksweep.digits.training.learner import Learner
@@ -40,6 +41,8 @@ def build_learner(conf: Config, device: torch.device) -> Learner:
         InputError: a `_target_` is not trusted, does not exist, or refuses its values.
     """
     trainer = conf.trainer
+    if not trainer.compile:
+        compiler.leave_out()
     model: nn.Module = build("model", conf.model, size=conf.data.size, classes=len(conf.data.classes))
     model.to(device)
     if trainer.channels_last:

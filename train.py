@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from inksweep import trial
+from inksweep import ending, trial
 from inksweep.digits.config import parse, schema
 from inksweep.errors import one_line_errors
 
@@ -30,3 +30,4 @@ def main(cfg: DictConfig) -> float | list[float]:
 if __name__ == "__main__":
     with one_line_errors():
         main()
+    ending.at_once()

@@ -49,6 +49,7 @@ NOT_TYPED = {
     "make ": "makes an environment, or runs these tests",
     "python -m pytest": "runs these tests",
     "python -m benchmarks": "measures for minutes; tests/benchmarks",
+    "python benchmarks/first_minute.py": "measures for a minute",
     "inksweep dashboard": "serves until Ctrl-C; tests/test_dashboard.py",
     "tensorboard ": "serves until Ctrl-C",
     "mlflow ui": "serves until Ctrl-C",

@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "inksweep"
 
 # Below src/inksweep, from the ground up. A room may import those of the floors below its own, and itself.
 FLOORS = [
-    {"extras", "silence", "streams"},
+    {"ending", "extras", "silence", "streams"},
     {"cores", "errors", "significance", "trial"},
     {"files", "paths"},
     {"command", "composed", "figures", "runs"},

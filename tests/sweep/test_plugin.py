@@ -384,7 +384,7 @@ def test_a_card_that_fails_costs_no_report_and_the_report_comes_last(app):
     patched = """
 from inksweep.sweep import afterwards
 
-def write_card(sweep):
+def write_card(sweep, run):
     print("the card is made")
     raise RuntimeError("no card")
 

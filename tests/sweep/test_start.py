@@ -26,4 +26,4 @@ def test_a_folder_called_by_the_time_is_another_one_at_each_start(
 ) -> None:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": folder}, "sweeper": {"study_name": name}}})
     nothing: Any = None
-    assert Start(config, nothing, [], nothing, nothing, True).has_dated_folder is is_dated
+    assert Start(config, nothing, [], nothing, nothing, nothing, True).has_dated_folder is is_dated

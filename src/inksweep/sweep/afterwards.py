@@ -5,7 +5,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from inksweep import extras
 from inksweep.errors import InputError, last_line, need_extra
@@ -14,6 +15,10 @@ from inksweep.silence import saying
 from inksweep.sweep.study.reader import STORAGE_VARIABLE
 from inksweep.sweep.study.storage import Address
 from inksweep.sweep.winner import saving
+
+# Given a module and its words, as after `python -m`, and for how many seconds it may run: its exit code, and what it
+# printed.
+Run = Callable[[Sequence[str], float], tuple[int, str]]
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +84,18 @@ def write(sweep: SweepDir, address: Address) -> None:
         log.info("report: %s", shown(sweep.report))
 
 
-def write_card(sweep: SweepDir) -> None:
-    """Complete the winner's card if that is not done yet; whatever goes wrong is a line in the log."""
+def write_card(sweep: SweepDir, run: Run | None = None) -> None:
+    """Complete the winner's card if that is not done yet; whatever goes wrong is a line in the log.
+
+    Args:
+        sweep: its directory.
+        run: runs a command in a process that has imported torch already; None: the process begins with nothing.
+    """
     if not saving.wants_card(sweep):
         return
     folder = shown(sweep.winner.root)
     log.info("the winner is measured for its card ...")
-    failed, stderr = _called(["card", str(sweep.winner.root)], CARD_PATIENCE_S)
+    failed, stderr = _called(["card", str(sweep.winner.root)], CARD_PATIENCE_S, run=run)
     for line in stderr.splitlines():
         if line.startswith(NOT_EXPORTED):
             log.warning("%s", line)
@@ -95,24 +105,33 @@ def write_card(sweep: SweepDir) -> None:
         log.info("card: %s", shown(sweep.winner.card))
 
 
-def _called(words: list[str], patience_s: float, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """Run `inksweep` with `words`; return what went wrong, or nothing, and its stderr."""
+def _called(
+    words: list[str], patience_s: float, environment: Mapping[str, str] | None = None, run: Run | None = None
+) -> tuple[str, str]:
+    """Run `inksweep` with `words`; return what went wrong, or nothing, and what it said."""
     try:
         with saying(f"inksweep {words[0]}, which completes the sweep"):
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", "inksweep", *words],
-                env=os.environ | (environment or {}),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=patience_s,
-            )
-    except subprocess.TimeoutExpired:
+            code, said = _ended(["inksweep", *words], patience_s, environment or {}, run)
+    except (TimeoutError, subprocess.TimeoutExpired):
         return f"it took more than {patience_s:g} s", ""
     except (KeyboardInterrupt, SystemExit):  # the sweep is over, and its exit code stays
         return "interrupted", ""
     except OSError as error:
         return str(error), ""
-    failed = "" if done.returncode == 0 else last_line(done.stderr) or f"exit code {done.returncode}"
-    return failed, done.stderr
+    return "" if code == 0 else last_line(said) or f"exit code {code}", said
+
+
+def _ended(command: list[str], patience_s: float, environment: Mapping[str, str], run: Run | None) -> tuple[int, str]:
+    if run is not None:
+        with suppress(ConnectionError):  # the process that it would be forked from was killed
+            return run(command, patience_s)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", *command],
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=patience_s,
+    )
+    return done.returncode, done.stderr

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import PurePath
 from typing import Any
 
@@ -77,18 +77,23 @@ class InksweepSweeper(Sweeper, SearchPathPlugin):
     def sweep(self, arguments: list[str]) -> None:
         """Run the sweep."""
         from inksweep.silence import shown_meanwhile
-
-        with shown_meanwhile("starting the sweep: importing Optuna"):
-            from inksweep.sweep import session
-            from inksweep.sweep.start import Start
+        from inksweep.sweep.slots.hydra_launchers import begun
+        from inksweep.sweep.start import Start
 
         assert self.config is not None
         assert self.hydra_context is not None
-        with _one_line():
+        launcher = self._launcher_for(self.config)
+        # What workers import is imported from here on, by a process of its own, beside all that comes before trials.
+        get_ready = nullcontext() if self.conf.dry_run else begun(launcher, self.slots)
+        with _one_line(), get_ready:
+            with shown_meanwhile("starting the sweep: importing Optuna"):
+                from inksweep.sweep import session
+
             start = Start(
                 self.config,
                 self.conf,
                 arguments,
+                launcher,
                 self._launcher_for,
                 self._check_job,
                 self.is_serial,
@@ -122,7 +127,7 @@ class InksweepSweeper(Sweeper, SearchPathPlugin):
 
 def _tell_folders_apart(config: DictConfig) -> None:
     """Add the trial's number to `hydra.sweep.subdir` where that does not name it: two trials would share a folder."""
-    from inksweep.sweep.space.grammar import written
+    from inksweep.sweep.space.written import written
 
     subdir = str(config.hydra.sweep._get_node("subdir")._value() or "").rstrip("/")
     # `${hydra:...}` reads the config of what runs: the sweep, while a job's folder is looked at before it runs.

@@ -87,15 +87,13 @@ def run(start: Start) -> None:
             report = Report(context)
             report.write()
             saving = Saving(context.study, context.sweep, start.conf.winner, context.rules.target, start.program)
-            slots = hydra_launchers.slots(
-                start.launcher_for(start.config), start.slots, start.is_serial, context.sweep, context.owner
-            )
+            slots = hydra_launchers.slots(start.launcher, start.slots, start.is_serial, context.sweep, context.owner)
             engine = Engine(context, plan.space, slots, report.update)
             # The last one runs first: the report shows the card, and is written also where the card raises.
             at_end.callback(_say_what_next, start, engine)
             at_end.callback(_write_report, start, context)
             if start.conf.winner.card:
-                at_end.callback(afterwards.write_card, context.sweep)
+                at_end.callback(afterwards.write_card, context.sweep, hydra_launchers.runner(start.launcher))
             try:
                 begin_final_stage = _search(start, plan, engine, report, saving)
                 if begin_final_stage is not None:

@@ -22,7 +22,8 @@ class Start:
         config: what Hydra composed for the sweep.
         conf: `config.hydra.sweeper`, checked.
         arguments: overrides from the command line, swept ones and others.
-        launcher_for: makes the launcher, which runs trials, for such a config.
+        launcher: runs trials of that config.
+        launcher_for: makes a launcher, which runs trials, for another config.
         compose: composes the config of a job, and raises if that cannot be done.
         is_serial: whether the launcher runs jobs in this process.
         loader: knows the app's config files.
@@ -32,6 +33,7 @@ class Start:
     config: DictConfig
     conf: InksweepSweeperConf
     arguments: Sequence[str]
+    launcher: Launcher
     launcher_for: Callable[[DictConfig], Launcher]
     compose: Callable[[list[str]], DictConfig]
     is_serial: bool

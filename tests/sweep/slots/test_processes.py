@@ -8,6 +8,7 @@ import sys
 import psutil
 import pytest
 
+from inksweep.sweep.slots.processes import Forked
 from tests.sweep import apps
 from tests.sweep.apps import wait_for
 
@@ -231,6 +232,30 @@ def test_a_fork_that_cannot_be_is_said_and_spawned_instead(app):
     assert f"hydra.launcher.start_method=fork: {said}; spawn or auto does it" in done.stderr
 
 
+# A sweep whose settings are refused after its workers' process has begun: what that imports takes long.
+REFUSED = ["hydra.sweeper.enqueue=[{y: 1}]", "hydra.launcher.preload=[slow]"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_a_start_that_is_refused_leaves_neither_file_nor_process(app):
+    (app.root / "slow.py").write_text("import time, pathlib\npathlib.Path('begun').touch()\ntime.sleep(600)\n")
+    before = {path.name for path in app.root.iterdir()}
+    done = app.run(*REFUSED, timeout=60)
+    assert done.returncode == 1
+    assert "hydra.sweeper.enqueue" in done.stderr
+    assert {path.name for path in app.root.iterdir()} - before <= {"begun", "imported.txt", "__pycache__"}
+    assert not list(app.processes())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_what_workers_need_is_imported_while_the_sweep_imports_optuna(app):
+    (app.root / "first.py").write_text("import sys\nprint('optuna' in sys.modules, flush=True)\n")
+    done = app.run("hydra.launcher.preload=[first]", "hydra.sweeper.n_trials=1", "late=x")
+    assert done.returncode == 0, done.stderr
+    # What the engine itself needs in a worker comes after what takes longest, the app's.
+    assert done.stdout.splitlines()[0] == "False"
+
+
 LIMITED = """
     def fork():
         if fork_server.NAME in Path("/proc/self/comm").read_text():
@@ -250,3 +275,44 @@ def test_a_worker_that_cannot_be_forked_says_so(app):
     assert done.returncode == 1
     line = "3 workers died at once while they were starting: a worker could not be forked ([Errno 11] too many)"
     assert line in done.stderr
+
+
+@pytest.fixture
+def forked(tmp_path, monkeypatch):
+    """A process that commands are forked from, without anything to sweep, and a module `run_it` that runs its word."""
+    (tmp_path / "run_it.py").write_text("import os, subprocess, sys, time\nexec(sys.argv[1])\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    if sys.platform != "linux":
+        pytest.skip("workers are forked on Linux only")
+    processes = Forked(None, [], {"OMP_NUM_THREADS": "1"})
+    yield processes
+    processes.close()
+
+
+def test_a_command_is_run_as_python_would_in_a_process_that_has_all_imported(forked, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    code = "print(os.environ['OMP_NUM_THREADS'], 'inksweep.sweep.job.runner' in sys.modules, __name__)"
+    assert forked.run(["run_it", code], 60) == (0, "7 True __main__\n")
+    assert forked.run(["inksweep", "--version"], 60)[0] == 0
+    code, printed = forked.run(["inksweep", "compare", "nowhere"], 60)
+    assert (code, printed.count("\n")) == (2, 1)
+    assert "nowhere" in printed
+
+
+@pytest.mark.parametrize(("ends", "code"), [("os.kill(os.getpid(), 9)", -9), ("sys.exit(3)", 3), ("sys.exit('no')", 1)])
+def test_how_a_command_ended_is_its_code(forked, ends, code):
+    assert forked.run(["run_it", ends], 60)[0] == code
+
+
+def test_a_command_that_takes_too_long_is_ended_with_what_it_has_started(forked, tmp_path):
+    left = tmp_path / "pid"
+    code = f"open({str(left)!r}, 'w').write(str(subprocess.Popen(['sleep', '600']).pid)); time.sleep(600)"
+    with pytest.raises(TimeoutError):
+        forked.run(["run_it", code], 2)
+    wait_for(lambda: not runs(int(left.read_text())), 10)
+
+
+def test_without_the_process_to_fork_from_that_is_said(forked):
+    os.kill(forked._pid, signal.SIGKILL)
+    with pytest.raises(ConnectionError):
+        forked.run(["inksweep", "--version"], 60)

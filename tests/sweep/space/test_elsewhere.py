@@ -78,7 +78,7 @@ def test_a_search_that_clashes_with_the_space_of_the_app_names_it():
         ("none", ""),
     ):
         config = OmegaConf.create({"hydra": {"runtime": {"choices": {"hydra/sweeper/space": chosen}}}})
-        start = Start(config, conf, [], launcher_for=None, compose=compose, is_serial=True)
+        start = Start(config, conf, [], launcher=None, launcher_for=None, compose=compose, is_serial=True)
         with pytest.raises(InputError) as raised:
             session._space(start)
         said = "hydra.sweeper.params.model.hidden: hydra.sweeper.when.model.mlp.model.hidden gives this parameter too"

@@ -10,7 +10,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from inksweep.errors import InputError
 from inksweep.sweep.space.declare import declare
-from inksweep.sweep.space.grammar import as_override, parse, written
+from inksweep.sweep.space.grammar import as_override, parse
+from inksweep.sweep.space.written import written
 from tests.conftest import CONF
 
 WHEN = {"model": {"cnn": {"model.depth": "range(1,6)"}, "mlp": {"model.hidden": "choice([64],[128,64])"}}}

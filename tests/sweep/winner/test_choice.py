@@ -431,7 +431,7 @@ def test_the_settings_on_all_data_are_tried_in_every_branch(tmp_path: Path) -> N
     def no_launcher(config: DictConfig) -> NoReturn:
         raise AssertionError(config)
 
-    start = Start(OmegaConf.create({"seed": 1}), conf, [], no_launcher, compose, is_serial=False)
+    start = Start(OmegaConf.create({"seed": 1}), conf, [], no_launcher, no_launcher, compose, is_serial=False)
     with pytest.raises(InputError, match=r"winner\.full_data=true: the app cannot train so \(width=1"):
         final_stage.prepare(start, SweepDir(tmp_path), space)
     assert all("data.train_on_all=true" in overrides for overrides in composed)

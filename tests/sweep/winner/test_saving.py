@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import optuna
 import pytest
@@ -435,6 +436,28 @@ def test_a_card_that_fails_is_a_line_that_says_how_to_get_it(sweep, carded, monk
         afterwards.write_card(sweep)
         assert words in caplog.text
     assert f"inksweep card {sweep.winner.root}" in caplog.text
+
+
+def test_the_card_is_made_by_a_process_that_has_torch_already_where_there_is_one(sweep, carded, caplog):
+    caplog.set_level("INFO")
+    given = []
+
+    def forked(ended, words, seconds):
+        given.append((words, seconds))
+        return raised_or(ended)
+
+    # What it would be forked from may have been killed: then it begins with nothing.
+    for ended, words in (
+        ((2, "error: data.root=x: is not there\n"), "error: data.root=x"),
+        (TimeoutError(), "it took more than 600 s"),
+        ((-9, ""), "exit code -9"),
+        (ConnectionResetError(), "card: "),
+    ):
+        caplog.clear()
+        afterwards.write_card(sweep, partial(forked, ended))
+        assert words in caplog.messages[-1]
+    assert given == [(["inksweep", "card", str(sweep.winner.root)], 600.0)] * 4
+    assert len(carded[1]) == 1
 
 
 def raised_or(made):

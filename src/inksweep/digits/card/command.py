@@ -19,7 +19,7 @@ from inksweep.digits.data.prepared import sha256
 from inksweep.digits.export.check import latency
 from inksweep.digits.export.formats import FORMATS
 from inksweep.digits.models import Ensemble, parameter_count
-from inksweep.digits.training import device
+from inksweep.digits.training import device, threads
 from inksweep.errors import InputError, last_line
 from inksweep.files import copy_folder, held, new_folder, put_folder, recover, replacing, write_json
 from inksweep.paths import RunDir, SweepDir, WinnerDir, shown
@@ -83,8 +83,10 @@ def _build(source: Source, building: WinnerDir) -> dict[str, Any]:
     content = _content(source)
     checkpoint.save(building.model, content)
     model, about = checkpoint.load_model(building.model)
-    device.set_threads(source.conf.trainer.threads)
-    splits = dataset.load(source.conf.data)
+    conf = source.conf
+    worth = threads.worthwhile(model, conf.data.size, conf.data.batch_size)
+    device.set_threads(conf.trainer.threads, worth)  # as its training would be given
+    splits = dataset.load(conf.data)
     measured = measure.measure(source, model, about, splits)
     content["temperature"] = measured.temperature
     result = source.result

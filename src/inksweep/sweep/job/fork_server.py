@@ -7,8 +7,9 @@ sweep, and what trials have started dies with their workers: this process adopts
 
 What goes over its sockets (slots/processes.py is the other side):
 
-    sweep -> fork server   (BEGIN, key, name, environment), with two file descriptors: the worker's end of its own
-                           pipe, and where to report of it; (KILL, key)
+    sweep -> fork server   (BEGIN, key, name, environment, command), with two file descriptors: the worker's end of its
+                           own pipe, and where to report of it; command is None, or what the worker does instead of
+                           serving jobs: the words after `python -m`. Its pipe then gets what is printed. (KILL, key)
     fork server -> sweep   None, or why nothing can be forked from here; PRELOADED once all is imported
     of a worker            its process id, and once it has ended its exit code, negative for a signal; or a line on
                            why it could not be forked
@@ -17,8 +18,10 @@ What goes over its sockets (slots/processes.py is the other side):
 import ctypes
 import gc
 import importlib
+import logging
 import os
 import pickle
+import runpy
 import signal
 import socket
 import sys
@@ -139,7 +142,9 @@ class _Server:
             _kill(self.workers[key].pid)
         return True
 
-    def _begin(self, key: int, files: Sequence[int], name: str, environment: Mapping[str, str]) -> None:
+    def _begin(
+        self, key: int, files: Sequence[int], name: str, environment: Mapping[str, str], command: Sequence[str] | None
+    ) -> None:
         connection, report = Connection(files[0]), Connection(files[1], readable=False)
         server = os.getpid()
         try:
@@ -152,7 +157,10 @@ class _Server:
             try:
                 children.call_this_process(name)
                 self._become_worker(server, report, environment)
-                self.serve(connection)
+                if command is None:
+                    self.serve(connection)
+                else:
+                    run_module(command, connection)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -191,6 +199,29 @@ class _Server:
                 with suppress(OSError), child.report:
                     child.report.send(ended[child.pid])
         return bool(ended)
+
+
+def run_module(command: Sequence[str], output: Connection) -> NoReturn:
+    """Do what `python -m` does with `command`, in this process, and end it; what is printed goes to `output`."""
+    for number in (1, 2):
+        os.dup2(output.fileno(), number)
+    sys.stdout = sys.stderr = open(2, "w", encoding="utf-8", errors="replace", buffering=1)  # noqa: SIM115
+    logging.getLogger().handlers.clear()  # those of the sweep
+    sys.argv = [*command]
+    code: object = 1
+    try:
+        runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ending:
+        code = ending.code or 0
+        if not isinstance(code, int):
+            print(code)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code if isinstance(code, int) else 1)
 
 
 def fork() -> int:

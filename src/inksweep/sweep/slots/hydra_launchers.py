@@ -7,7 +7,8 @@ A new launcher is a row of LAUNCHERS; one that is not there runs jobs elsewhere 
 import copy
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,11 @@ from inksweep.paths import SweepDir
 from inksweep.sweep.slots.how_many import how_many
 from inksweep.sweep.slots.slots import Slots
 from inksweep.sweep.slots.via_launch import BlockingSlot, LauncherSlots
-from inksweep.sweep.space.grammar import written
-from inksweep.sweep.study.owner import Owner
+from inksweep.sweep.space.written import written
 
 if TYPE_CHECKING:
     from inksweep.sweep.slots.pool import Pool
+    from inksweep.sweep.study.owner import Owner
 
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,18 @@ def pool(launcher: Any, size: int) -> "Pool | None":
     return own
 
 
-def slots(launcher: Launcher, size: int, serial: bool, sweep: SweepDir, owner: Owner) -> Slots:
+def begun(launcher: Any, size: int) -> AbstractContextManager[None]:
+    """Return a block during which `size` slots of `launcher` get ready, if it has slots of its own."""
+    block: AbstractContextManager[None] = launcher.begun(size) if _kind(type(launcher)).has_slots else nullcontext()
+    return block
+
+
+def runner(launcher: Any) -> "Callable[[Sequence[str], float], tuple[int, str]] | None":
+    """Return what runs a command in a process forked from the workers' one (processes.py); None: there is none."""
+    return launcher.runner if _kind(type(launcher)).has_slots else None
+
+
+def slots(launcher: Launcher, size: int, serial: bool, sweep: SweepDir, owner: "Owner") -> Slots:
     """Return slots for the trials of one start of a sweep.
 
     Args:

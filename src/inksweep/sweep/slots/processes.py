@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from inksweep.cores import usable_cores
 from inksweep.errors import InputError, last_line
 from inksweep.sweep.job import children, fork_server, script, worker
 from inksweep.sweep.job.job import Setup
@@ -82,7 +83,7 @@ class Forked:
     """
 
     def __init__(self, setup: Setup, preload: Sequence[str], environment: Mapping[str, str]):
-        self._setup, self._preload, self._environment = setup, [*PRELOAD, *preload], dict(environment)
+        self._setup, self._preload, self._environment = setup, [*preload, *PRELOAD], dict(environment)
         self._keys = itertools.count()
         self._start()
 
@@ -97,6 +98,41 @@ class Forked:
 
     def greet(self, connection: Connection) -> None:
         """Forked workers say nothing before they are ready."""
+
+    def run(self, command: Sequence[str], patience_s: float) -> tuple[int, str]:
+        """Run a module as `python -m` does, in a process that has imported all that workers have.
+
+        Args:
+            command: the module, and the words for it.
+            patience_s: how long it may take.
+
+        Returns:
+            Its exit code, negative for a signal, and what it printed.
+
+        Raises:
+            TimeoutError: it took longer, and was ended.
+            ConnectionError: the fork server has been killed.
+        """
+        # It computes with as many threads as it would if it had been started by itself.
+        environment = {name: os.environ.get(name, str(usable_cores())) for name in self._environment}
+        process, connection = self._begin("after-sweep", environment, [*command])
+        deadline, printed = time.monotonic() + patience_s, b""
+        try:
+            with connection:
+                while wait([connection], max(0.0, deadline - time.monotonic())):
+                    if not (part := os.read(connection.fileno(), 2**16)):
+                        break
+                    printed += part
+                else:
+                    raise TimeoutError
+            process.join()
+        finally:
+            if process.code is None:
+                process.kill()
+                process.join()
+        if process.code is None:
+            raise ConnectionResetError("the process that it was forked from has ended")
+        return process.code, printed.decode(errors="replace")
 
     def close(self) -> None:
         """Let the fork server end its workers, and itself."""
@@ -143,18 +179,34 @@ class Forked:
             self.close()
             raise CannotForkError(obstacle)
 
-    def _begin(self, name: str, environment: Mapping[str, str]) -> tuple["ForkedProcess", Connection]:
+    def _begin(
+        self, name: str, environment: Mapping[str, str], command: Sequence[str] | None = None
+    ) -> tuple["ForkedProcess", Connection]:
         ours, theirs = multiprocessing.Pipe()
         reports, report = multiprocessing.Pipe(duplex=False)
         key = next(self._keys)
         with theirs, report:
-            message = pickle.dumps((fork_server.BEGIN, key, name, dict(environment)))
+            message = pickle.dumps((fork_server.BEGIN, key, name, dict(environment), command))
             socket.send_fds(self._control, [message], [theirs.fileno(), report.fileno()])
         return ForkedProcess(reports, partial(self._kill, key)), ours
 
     def _kill(self, key: int) -> None:
         with suppress(OSError):
             self._control.send(pickle.dumps((fork_server.KILL, key)))
+
+
+class Kept:
+    """Workers from where others will come from after these have ended.
+
+    Args:
+        processes: what they are from.
+    """
+
+    def __init__(self, processes: Processes):
+        self.begin, self.greet = processes.begin, processes.greet
+
+    def close(self) -> None:
+        """What they are from stays."""
 
 
 class ForkedProcess:
@@ -168,13 +220,13 @@ class ForkedProcess:
     def __init__(self, reports: Connection, kill: Callable[[], None]):
         self.sentinel, self.kill = reports, kill
         self.pid: int | None = None
-        self._code: int | None = None
+        self.code: int | None = None
         self._obstacle: str | None = None
         self._is_lost = False
 
     def has_ended(self) -> bool:
         """Read what is reported of it."""
-        while self._code is None and not self._is_lost and self.sentinel.poll():
+        while self.code is None and not self._is_lost and self.sentinel.poll():
             try:
                 report = self.sentinel.recv()
             except (EOFError, OSError):
@@ -189,19 +241,20 @@ class ForkedProcess:
                 elif self.pid is None:
                     self.pid = report
                 else:
-                    self._code = report
-        return self._code is not None or self._is_lost
+                    self.code = report
+        return self.code is not None or self._is_lost
 
     def ending(self) -> str:
         """Say how it ended."""
-        return self._obstacle or _ending(self._code)
+        return self._obstacle or _ending(self.code)
 
     def join(self) -> None:
         """Wait for its exit code."""
         deadline = time.monotonic() + END_S
         while not self.has_ended() and self.sentinel.poll(max(0.0, deadline - time.monotonic())):
             pass
-        self.sentinel.close()
+        if self.has_ended():
+            self.sentinel.close()
 
 
 class Spawned:

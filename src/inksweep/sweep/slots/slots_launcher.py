@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.util import find_spec
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
 
-    from inksweep.sweep.job.job import Done, Job
+    from inksweep.sweep.job.job import Done, Job, Setup
     from inksweep.sweep.slots.pool import Pool
-    from inksweep.sweep.slots.processes import Processes
+    from inksweep.sweep.slots.processes import Forked, Processes
 
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class SlotsLauncher(Launcher):
 
     def __init__(self, **_: Any):
         self.config: DictConfig | None = None
+        # Where the workers of a pool of so many slots will come from.
+        self._begun: tuple[int, Forked] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what workers are given, and check the settings."""
@@ -92,33 +95,76 @@ class SlotsLauncher(Launcher):
                 need_extra(f"hydra.launcher.preload={name}", extra, [package])
             need(find_spec(package) is not None, "hydra.launcher.preload", name, "a module that is installed")
 
+    @contextmanager
+    def begun(self, size: int) -> Iterator[None]:
+        """Import what workers need, in a process of its own, while the block sees to everything before the first trial.
+
+        That process serves the pool of this size, also after the pool is closed, and ends with the block. Where workers
+        cannot be forked nothing begins here, and `pool` says why.
+        """
+        from inksweep.sweep.slots.processes import CannotForkError, Forked
+
+        if not _forks(self.conf.start_method):
+            yield
+            return
+        assert self.config is not None
+        # Known before the fork: a name with a time in it is one name in all processes.
+        _ = str(self.config.hydra.sweep.dir)
+        try:
+            forked = Forked(self._setup(), self.conf.preload, self._environment(size))
+        except CannotForkError:
+            yield
+            return
+        self._begun = size, forked
+        try:
+            yield
+        finally:
+            self._begun = None
+            forked.close()
+
+    @property
+    def runner(self) -> Callable[[Sequence[str], float], tuple[int, str]] | None:
+        """What runs a command in a process that has all that workers import: `Forked.run`; None: there is none."""
+        return None if self._begun is None else self._begun[1].run
+
     def pool(self, size: int) -> Pool:
         """Return `size` slots; workers start when they are needed."""
-        from inksweep.cores import threads_per_process, usable_cores
         from inksweep.sweep.slots.pool import Pool, visible_devices
 
-        # No more than a process of its own takes: somebody may have set OMP_NUM_THREADS.
-        threads = self.conf.threads or max(1, min(threads_per_process(), usable_cores() // size))
         return Pool(
             size,
-            self._processes(threads),
+            self._processes(size),
             devices=visible_devices() if self.conf.devices is None else self.conf.devices,
             growth=self.conf.max_growth_mb * 2**20,
             preload=self.conf.preload,
         )
 
-    def _processes(self, threads: int) -> Processes:
-        """Return where workers come from.
+    def _setup(self) -> Setup:
+        from inksweep.sweep.job.job import Setup
+
+        assert self.config is not None
+        return Setup(self.hydra_context, self.config, self.task_function)
+
+    def _environment(self, size: int) -> dict[str, str]:
+        """Return the variables of each of `size` workers."""
+        from inksweep.cores import threads_per_process, usable_cores
+        from inksweep.sweep.slots.processes import THREADS
+
+        # No more than a process of its own takes: somebody may have set OMP_NUM_THREADS.
+        threads = self.conf.threads or max(1, min(threads_per_process(), usable_cores() // size))
+        return dict.fromkeys(THREADS, str(threads))
+
+    def _processes(self, size: int) -> Processes:
+        """Return where the workers of `size` slots come from.
 
         Raises:
             InputError: they are to be forked, and cannot be.
         """
-        from inksweep.sweep.job.job import Setup
-        from inksweep.sweep.slots.processes import THREADS, CannotForkError, Forked, Spawned
+        from inksweep.sweep.slots.processes import CannotForkError, Forked, Kept, Spawned
 
-        assert self.config is not None
-        setup = Setup(self.hydra_context, self.config, self.task_function)
-        environment = dict.fromkeys(THREADS, str(threads))
+        if self._begun is not None and self._begun[0] == size:
+            return Kept(self._begun[1])
+        setup, environment = self._setup(), self._environment(size)
         method = self.conf.start_method
         if _forks(method):
             try:

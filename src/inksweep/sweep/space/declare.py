@@ -10,8 +10,9 @@ from optuna.trial import Trial
 
 from inksweep.errors import InputError, nearest
 from inksweep.sweep.space.branches import Block
-from inksweep.sweep.space.grammar import Fixed, Leaf, bare, is_delete, parse, written
+from inksweep.sweep.space.grammar import Fixed, Leaf, bare, is_delete, parse
 from inksweep.sweep.space.space import Clash, Space, can_be, first
+from inksweep.sweep.space.written import written
 
 PARAMS = "hydra.sweeper.params"
 WHEN = "hydra.sweeper.when"

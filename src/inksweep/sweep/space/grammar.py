@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString, Transformer, ValueType
+from hydra.core.override_parser.types import Override, QuotedString, Transformer, ValueType
 from hydra.errors import HydraException
 
 # Private, but the stock sweeper's own: what it reads as a distribution is one here too. Without it no range is read.
@@ -15,6 +14,7 @@ from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from inksweep.errors import InputError, null_hint
+from inksweep.sweep.space.written import reads_as, written
 
 
 @dataclass(frozen=True)
@@ -63,26 +63,13 @@ def bare(key: str) -> str:
     return key.lstrip("+~").partition("=")[0]
 
 
-def written(value: Any) -> str:
-    """Return the text that Hydra's grammar reads as `value`: numbers, strings, null, booleans, lists and mappings."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return value if _reads_as(value) == (True, value) else QuotedString(value, Quote.single).with_quotes()
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(written(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{written(item)}" for key, item in value.items()) + "}"
-    return "null" if value is None else str(value)
-
-
 def as_override(key: str, value: Any) -> str:
     """Return the override that gives `key` a suggested value.
 
     A suggested string is override text, as in the stock sweeper: `[64,32]` is a list, `null` is null. Text that is no
     single value, such as `a,b` from a search space written in Python, is a plain string and gets quotes.
     """
-    is_text = isinstance(value, str) and _reads_as(value)[0]
+    is_text = isinstance(value, str) and reads_as(value)[0]
     return f"{key}={value if is_text else written(value)}"
 
 
@@ -130,13 +117,3 @@ def _choices(override: Override) -> Iterator[bool | int | float | str]:
             yield item
         else:
             yield Transformer.str(item)
-
-
-@lru_cache(maxsize=4096)
-def _reads_as(text: str) -> tuple[bool, Any]:
-    """Return whether `text` is one value to Hydra, and which."""
-    try:
-        read = OverridesParser.create().parse_override(f"key={text}")
-    except HydraException:
-        return False, None
-    return not read.is_sweep_override(), read.value()

@@ -10,8 +10,9 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from inksweep.errors import InputError, nearest
-from inksweep.sweep.space.grammar import Fixed, Leaf, bare, parse, written
+from inksweep.sweep.space.grammar import Fixed, Leaf, bare, parse
 from inksweep.sweep.space.space import Space, canonical, first
+from inksweep.sweep.space.written import written
 
 
 def fit(space: Space, point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

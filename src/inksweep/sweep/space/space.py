@@ -14,7 +14,8 @@ from optuna.trial import Trial
 
 from inksweep.errors import InputError
 from inksweep.sweep.space.branches import Block, Branches
-from inksweep.sweep.space.grammar import Fixed, Leaf, as_override, bare, is_delete, written
+from inksweep.sweep.space.grammar import Fixed, Leaf, as_override, bare, is_delete
+from inksweep.sweep.space.written import written
 
 
 class Clash(InputError):

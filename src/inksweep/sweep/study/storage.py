@@ -13,7 +13,7 @@ from optuna.study import Study, StudyDirection
 
 from inksweep.errors import InputError
 from inksweep.paths import SweepDir
-from inksweep.sweep.space.grammar import written
+from inksweep.sweep.space.written import written
 from inksweep.sweep.study import database
 from inksweep.sweep.study.database import absolute
 from inksweep.sweep.study.journal import open_journal, study_names

@@ -14,8 +14,8 @@ from inksweep.sweep.context import Context
 from inksweep.sweep.engine import Engine
 from inksweep.sweep.progress.summary import Report, write_settings
 from inksweep.sweep.slots import hydra_launchers
-from inksweep.sweep.space.grammar import written
 from inksweep.sweep.space.space import Space
+from inksweep.sweep.space.written import written
 from inksweep.sweep.start import Start
 from inksweep.sweep.stopping import Reason, Rules
 from inksweep.sweep.study import fingerprint, storage

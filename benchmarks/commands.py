@@ -26,6 +26,14 @@ class Ended(Exception):
     """A command ended with an error; the message has its last lines."""
 
 
+class NotReached(Ended):
+    """A command ended as it should, but before what was waited for had come."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"ended after {seconds:.0f} s without what was waited for")
+        self.seconds = seconds
+
+
 @dataclass(frozen=True)
 class Place:
     """What all measurements are given.
@@ -94,6 +102,7 @@ def seconds_of(
 
     Raises:
         Ended: it did not end as it should.
+        NotReached: it ended before `until` was true.
     """
     out = cwd / "output.txt"
     began = time.perf_counter()
@@ -114,8 +123,10 @@ def seconds_of(
         finally:
             for process in processes:
                 end(process)
-    if any(process.returncode for process in processes) or (until is not None and not until()):
-        raise Ended(f"{' '.join(words)}: ended without what was waited for\n{out.read_text()[-2000:]}")
+    if any(process.returncode for process in processes):
+        raise Ended(f"{' '.join(words)}: ended with an error\n{out.read_text()[-2000:]}")
+    if until is not None and not until():
+        raise NotReached(seconds)
     return seconds
 
 

@@ -19,7 +19,7 @@ PRUNER = "median"
 
 def rows(place: Place) -> Iterator[Row]:
     """Measure our search without and with pruning, and two epochs of the template before each."""
-    theirs, epoch = template(place)
+    theirs, epoch, reached = template(place)
     for pruner, goal, said in (("none", 30, "no pruning"), (PRUNER, 60, f"pruner={PRUNER}")):
         seconds, best = search(place, pruner)
         yield Row(
@@ -28,9 +28,9 @@ def rows(place: Place) -> Iterator[Row]:
             "lightning-hydra-template",
             Figure(theirs, "s", extrapolated=True),
             Goal(goal),
-            f"Best validation accuracy of ours with {said}: {best:.2%}.",
+            f"Best validation accuracy of ours, {said}: {best:.2%}. One training of the template, with its default "
+            f"settings, is at {reached:.2%} after two epochs ({epoch:.0f} s each); {TRIALS * EPOCHS} epochs are counted.",
         )
-    place.say(f"an epoch of the template: {epoch:.1f} s")
 
 
 def search(place: Place, pruner: str) -> tuple[float, float]:
@@ -47,8 +47,12 @@ def search(place: Place, pruner: str) -> tuple[float, float]:
     return seconds, summary["incumbent"]["value"]
 
 
-def template(place: Place) -> tuple[float, float]:
-    """Run two epochs of the template; return the seconds of its whole search, extrapolated, and of an epoch."""
+def template(place: Place) -> tuple[float, float, float]:
+    """Run two epochs of the template.
+
+    Returns:
+        The seconds of its whole search, extrapolated, and of an epoch; validation accuracy after the second.
+    """
     place.need("lightning")
     with folder() as out:
         limit = 2000 if place.quick else 55000
@@ -57,4 +61,4 @@ def template(place: Place) -> tuple[float, float]:
         epochs = json_lines(out / "output.txt")
     training = sum(epoch["seconds"] for epoch in epochs)
     epoch = training / len(epochs)
-    return (whole - training) + TRIALS * EPOCHS * epoch, epoch
+    return (whole - training) + TRIALS * EPOCHS * epoch, epoch, epochs[-1]["val/accuracy"]

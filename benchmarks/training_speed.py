@@ -65,7 +65,7 @@ class Loop:
 
 def rows(place: Place) -> Iterator[Row]:
     """Measure all loops; the share is of the operations really done."""
-    rounds, seconds = (2, 0.1) if place.quick else (20, 0.5)
+    rounds, seconds = (2, 0.1) if place.quick else (15, 0.5)
     for loop in measured(rounds, seconds, [f"data.root={place.data}"]):
         place.say(line(loop))
         peak = statistics.median(loop.gemms)

@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from benchmarks.commands import PEERS, Ended, Place, folder, json_lines, seconds_of
+from benchmarks.commands import PEERS, Ended, NotReached, Place, folder, json_lines, seconds_of
 from benchmarks.searches import SPACE
 
 from tests.conftest import DIGITS
@@ -80,6 +80,11 @@ def test_empty_trials_run_under_optuna_in_two_processes(tmp_path):
 def test_a_command_that_fails_is_shown_with_its_last_lines(tmp_path):
     with pytest.raises(Ended, match="no such peer"):
         seconds_of([sys.executable, "-c", "raise SystemExit('no such peer')"], cwd=tmp_path)
+
+
+def test_a_command_that_ends_before_what_was_waited_for_says_after_how_long(tmp_path):
+    with pytest.raises(NotReached, match=r"^ended after 0 s without what was waited for$"):
+        seconds_of(["true"], cwd=tmp_path, until=lambda: False)
 
 
 def test_a_command_is_ended_with_its_children_once_what_was_waited_for_is_there(tmp_path):

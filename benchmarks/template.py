@@ -28,8 +28,8 @@ def rows(place: Place) -> Iterator[Row]:
             "lightning-hydra-template",
             Figure(theirs, "s", extrapolated=True),
             Goal(goal),
-            f"Best validation accuracy of ours, {said}: {best:.2%}. One training of the template, with its default "
-            f"settings, is at {reached:.2%} after two epochs ({epoch:.0f} s each); {TRIALS * EPOCHS} epochs are counted.",
+            f"Best validation accuracy of ours, {said}: {best:.2%}. The template's default settings are at "
+            f"{reached:.2%} after two epochs ({epoch:.0f} s each); {TRIALS * EPOCHS} epochs are counted.",
         )
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks.commands import ROOT, Ended, Place, Skipped
+from benchmarks.commands import ROOT, Place, Skipped
 from benchmarks.table import Row, markdown
 
 # Families of rows by name, in the order of the table; each is a file here with `rows(place)`.
@@ -72,8 +72,8 @@ def measured(names: list[str], place: Place) -> tuple[list[Row], list[str]]:
                 place.say(markdown([row]).splitlines()[2])
         except Skipped as missing:
             left_out.append(f"{name}: {missing}")
-        except (Ended, ImportError) as error:
-            left_out.append(f"{name} failed: {error}")
+        except Exception as error:  # whatever it is, the other rows are worth having
+            left_out.append(f"{name} failed: {type(error).__name__}: {error}")
         place.say(f"{name}: took {time.monotonic() - began:.0f} s" + (f"; {left_out[-1]}" if left_out else ""))
     return rows, left_out
 

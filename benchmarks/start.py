@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator
 
 from benchmarks import first_minute
-from benchmarks.commands import Place
+from benchmarks.commands import Ended, Place
 from benchmarks.table import Figure, Goal, Row
 
 
@@ -20,7 +20,10 @@ def rows(place: Place) -> Iterator[Row]:
     imports, winners, cards, alone = [], [], [], []
     for number in range(1 if place.quick else 5):
         imports.append(first_minute.import_torch())
-        timed = first_minute.sweep(words)
+        try:
+            timed = first_minute.sweep(words)
+        except SystemExit as error:  # with what the sweep printed
+            raise Ended(str(error)) from error
         winners.append(timed["winner"])
         cards.append(timed["card"] - timed["winner"])
         alone.append(first_minute.single_run(words)["all but training"])

@@ -67,7 +67,7 @@ def test_a_family_that_lacks_a_package_or_fails_leaves_the_others_their_rows(mon
     said = []
     rows, left_out = measured(["searches", "engine", "loading"], Place(tmp_path, say=said.append))
     assert [row.what for row in rows] == ["benchmarks.engine", "benchmarks.loading"]
-    assert left_out == ["searches: needs ray: pip install ray", "engine failed: python app.py: ended with 1"]
+    assert left_out == ["searches: needs ray: pip install ray", "engine failed: Ended: python app.py: ended with 1"]
     assert any("took" in line for line in said)
 
 

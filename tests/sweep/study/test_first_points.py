@@ -13,7 +13,7 @@ from inksweep.paths import SweepDir
 from inksweep.sweep.space.declare import declare
 from inksweep.sweep.study.first_points import best_trials, enqueue, warm_start
 from inksweep.sweep.study.journal import KernelLock, open_journal
-from inksweep.sweep.study.notes import ORIGIN, SURPLUS
+from inksweep.sweep.study.notes import ENDED_WITH_SWEEP, ORIGIN, REASON, SURPLUS
 from tests.sweep.spaces import CNN, space
 from tests.sweep.study.small import settings_only
 
@@ -45,6 +45,17 @@ def ran(study, one, state, value=None):
     trial = study.ask()
     one.overrides(trial)
     study.tell(trial, value, state)
+
+
+def test_a_point_whose_trial_ended_because_the_search_did_is_queued_again(study):
+    # A cheaper point beside it has reached the target; with a harder one the search goes on.
+    assert enqueue(study, space(), [CNN]) == 1
+    trial = study.ask()
+    space().overrides(trial)
+    trial.set_user_attr(REASON, ENDED_WITH_SWEEP)
+    study.tell(trial, None, TrialState.PRUNED)
+    assert enqueue(study, space(), [CNN]) == 1
+    assert enqueue(study, space(), [CNN]) == 0
 
 
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, "running", "waiting"])

@@ -17,7 +17,7 @@ from inksweep.sweep.space.points import checked as checked_point
 from inksweep.sweep.space.points import fit, meaning, narrowed
 from inksweep.sweep.space.space import Space
 from inksweep.sweep.study import reader
-from inksweep.sweep.study.notes import ORIGIN, SURPLUS, WARM_STARTS
+from inksweep.sweep.study.notes import ENDED_WITH_SWEEP, ORIGIN, REASON, SURPLUS, WARM_STARTS
 from inksweep.sweep.study.trials import best_of, is_as_good, losses, queued_point
 from inksweep.sweep.study.trials import point as identity
 
@@ -163,8 +163,8 @@ def _add(study: Study, points: Sequence[Mapping[str, Any]], origin: str) -> int:
     # A point whose every parameter is fixed anyway asks for nothing.
     known = {identity({})}
     for trial in study.get_trials(deepcopy=False):
-        if SURPLUS in trial.user_attrs:
-            continue  # never tried
+        if SURPLUS in trial.user_attrs or trial.user_attrs.get(REASON) == ENDED_WITH_SWEEP:
+            continue  # never tried, or not to its end because its search had ended: one that goes on begins it again
         known.add(identity(queued_point(trial) or {}))
         if trial.state.is_finished():
             known.add(identity(trial.params))

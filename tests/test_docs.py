@@ -50,6 +50,7 @@ NOT_TYPED = {
     "python -m pytest": "runs these tests",
     "python -m benchmarks": "measures for minutes; tests/benchmarks",
     "python benchmarks/first_minute.py": "measures for a minute",
+    "python benchmarks/gpu.py": "measures for minutes where there is a GPU; tests/digits/training/test_cuda.py",
     "inksweep dashboard": "serves until Ctrl-C; tests/test_dashboard.py",
     "tensorboard ": "serves until Ctrl-C",
     "mlflow ui": "serves until Ctrl-C",

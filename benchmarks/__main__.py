@@ -49,7 +49,8 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that what runs is ended, too
     place = Place(typed.data.resolve(), typed.quick, typed.peers, say)
-    fetch(place)
+    # In a process of its own: this one imports torch only for the families that need it here.
+    subprocess.run([sys.executable, "-m", "benchmarks.fetch", str(place.data)], cwd=ROOT, check=True)
     rows, left_out = measured(list(typed.only), place)
     text = f"{about(place)}\n\n{markdown(rows)}" + "".join(f"\nLeft out: {line}\n" for line in left_out)
     print(text)
@@ -84,18 +85,6 @@ def written_into(page: str, text: str) -> str:
     if begin not in page or end not in page:
         return text
     return f"{page.partition(begin)[0]}{begin}\n\n{text}\n{end}{page.partition(end)[2]}"
-
-
-def fetch(place: Place) -> None:
-    """Have MNIST fetched and prepared, so that nothing measured does it."""
-    from hydra import compose, initialize_config_dir
-
-    from inksweep.digits.config import parse
-    from inksweep.digits.data import dataset
-
-    parse.register()
-    with initialize_config_dir(str(ROOT / "conf")):
-        dataset.load(parse.parse(compose("config", [f"data.root={place.data}"])).data)
 
 
 def about(place: Place) -> str:

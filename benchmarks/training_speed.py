@@ -12,11 +12,14 @@ three times the forward pass, as model FLOPs utilisation is usually given (arXiv
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as conf/config.yaml has it; read when torch is imported
 
 import torch
 from hydra import compose, initialize_config_dir

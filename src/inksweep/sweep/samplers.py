@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra_plugins.hydra_optuna_sweeper.config import TPESamplerConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from inksweep import extras
 from inksweep.errors import InputError
@@ -73,6 +73,10 @@ def build(conf: DictConfig, space: "Space", existing: int, salt: int = 0) -> "Ba
     from hydra.utils import instantiate
 
     _check_packages(conf)
+    if conf.get("_target_") != JointTPEConf._target_ and "considered" in conf:
+        # Another sampler, written over our default, does not know our key.
+        values: Any = OmegaConf.to_container(conf, resolve=True)
+        conf = OmegaConf.create({key: value for key, value in values.items() if key != "considered"})
     moved: dict[str, Any] = {}
     if conf.get("seed") is not None and conf.get("_target_") not in SEQUENTIAL:
         moved["seed"] = conf.seed + existing + salt

@@ -132,7 +132,8 @@ def logged_settings(compose: Callable, *overrides: str) -> dict[str, Any]:
 
 
 def test_settings_are_flat_under_the_names_that_one_types(compose: Callable) -> None:
-    told = logged_settings(compose, "model.hidden=[256,128]", "optimizer.lr=0.05", "trainer.clip_norm=1")
+    words = ["model.hidden=[256,128]", "optimizer=sgd", "optimizer.lr=0.05", "trainer.clip_norm=1"]
+    told = logged_settings(compose, *words)
     assert told["model"] == "mlp"
     assert (told["model.hidden"], told["model.activation"]) == ("[256,128]", "relu")
     assert (told["optimizer.lr"], told["optimizer.nesterov"], told["trainer.clip_norm"]) == (0.05, True, 1.0)

@@ -91,3 +91,16 @@ def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(DIGITS / "MNIST", root / "MNIST")
     prepare(compose_config(tiny(root)).data)
     return root
+
+
+@pytest.fixture
+def can_be_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slots are forked from this process, whatever other tests have done in it.
+
+    One may have trained or computed with several threads; workers would then be spawned. What a worker does in a test
+    that asks for this needs neither.
+    """
+    from inksweep.sweep.job import fork_server
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(fork_server, "_works", lambda task: True)

@@ -183,9 +183,7 @@ class Apps:
 
 
 @pytest.fixture
-def apps(tmp_path, monkeypatch):
-    # Another test may have computed with several threads in this process, which could then not be forked.
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def apps(tmp_path, monkeypatch, can_be_forked):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # let exceptions through

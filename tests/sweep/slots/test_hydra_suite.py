@@ -4,11 +4,7 @@ import pytest
 from hydra.core.plugins import Plugins
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    # Another test may have computed with several here, and workers would be spawned instead of forked.
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+pytestmark = pytest.mark.usefixtures("can_be_forked")
 
 
 @pytest.fixture(autouse=True)

@@ -278,7 +278,7 @@ def test_a_worker_that_cannot_be_forked_says_so(app):
 
 
 @pytest.fixture
-def forked(tmp_path, monkeypatch):
+def forked(tmp_path, monkeypatch, can_be_forked):
     """A process that commands are forked from, without anything to sweep, and a module `run_it` that runs its word."""
     (tmp_path / "run_it.py").write_text("import os, subprocess, sys, time\nexec(sys.argv[1])\n")
     monkeypatch.syspath_prepend(tmp_path)

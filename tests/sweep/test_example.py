@@ -111,20 +111,23 @@ def test_killed_and_typed_again_it_goes_on(app):
         process.send_signal(signal.SIGKILL)
         process.wait()
     done = [trial for trial in trials(sweep) if trial.state.is_finished()]
-    (lost,) = [trial for trial in trials(sweep) if trial.state is TrialState.RUNNING]
+    # One a slot, or one less if a slot was between two trials.
+    lost = [trial for trial in trials(sweep) if trial.state is TrialState.RUNNING]
+    assert lost
     untouched = {trial.number: stamps(sweep / str(trial.number)) for trial in done}
-    assert len(untouched) >= 4
+    assert len(untouched) >= 3
 
     output = run(app, NIGHT)
-    assert f"trial {lost.number} was lost with its process" in output
     after = trials(sweep)
-    assert after[: len(done)] == done
+    assert [after[trial.number] for trial in done] == done
     assert {number: stamps(sweep / str(number)) for number in untouched} == untouched
-    assert after[lost.number].state is TrialState.FAIL
-    assert [trial.params for trial in after].count(lost.params) == 2
+    for trial in lost:
+        assert f"trial {trial.number} was lost with its process" in output
+        assert after[trial.number].state is TrialState.FAIL
+        assert [other.params for other in after].count(trial.params) == 2
     counts = summary(sweep)["trials"]
     assert counts["complete"] + counts["pruned"] == 20
-    assert (counts["fail"], counts["lost"], len(after)) == (0, 1, 21)
+    assert (counts["fail"], counts["lost"], len(after)) == (0, len(lost), 20 + len(lost))
 
     # Pruned: they reported, and ended before their last step.
     pruned = [trial for trial in after if trial.state is TrialState.PRUNED]

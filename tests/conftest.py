@@ -2,8 +2,10 @@
 
 import logging
 import os
+import runpy
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -91,6 +93,31 @@ def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(DIGITS / "MNIST", root / "MNIST")
     prepare(compose_config(tiny(root)).data)
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_winner(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a short run on the tiny digits, shared by the session, with its model.pt; read it only.
+
+    It is as good as four hundred digits make it: right about most.
+    """
+    folder = tmp_path_factory.mktemp("winner") / "run"
+    words = ["train.py", *tiny(prepared_root), "trainer.epochs=6", "model.hidden=[32]", f"hydra.run.dir={folder}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", words)
+        runpy.run_path(str(REPOSITORY / "train.py"), run_name="__main__")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tiny_winner: Path, prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a winner's folder that also holds its model.onnx and export.json."""
+    from inksweep.digits import export
+
+    folder = tmp_path_factory.mktemp("exported") / "winner"
+    shutil.copytree(tiny_winner, folder)
+    export.export(folder, ["onnx"])
+    return folder
 
 
 @pytest.fixture

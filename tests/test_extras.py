@@ -15,6 +15,9 @@ from inksweep.sweep.study import storage
 from tests.bare import Bare, python
 from tests.conftest import REPOSITORY, tiny
 
+# Distributions that are imported by another name.
+IMPORTED = {"scikit_image": "skimage", "Pillow": "PIL"}
+
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Bare:
@@ -30,6 +33,7 @@ def test_the_extras_are_those_of_pyproject() -> None:
     for extra, packages in extras.EXTRAS.items():
         names = [re.split(r"[\[>=<]", requirement)[0] for requirement in listed[extra]]
         brought = {re.sub("^hydra-|-launcher$", "", name).replace("-", "_") for name in names} - {"inksweep"}
+        brought = {IMPORTED.get(name, name) for name in brought}
         assert brought == set(packages)
     # And `pip install inksweep` brings none of them.
     base = {re.split(r"[\[>=<]", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
@@ -59,9 +63,13 @@ def test_what_needs_a_package_that_is_missing_says_so_in_one_line(bare: Bare, wo
     assert done.returncode == 2
 
 
-def test_load_without_torch_is_one_sentence(bare: Bare) -> None:
-    done = bare("-c", "import inksweep\ntry: inksweep.load('x')\nexcept ValueError as error: print(error)")
-    assert done.stdout == f'inksweep.load: torch is not installed; pip install -e "{REPOSITORY}[digits]"\n'
+def test_load_without_torch_is_one_sentence(bare: Bare, tmp_path: Path) -> None:
+    (tmp_path / "here" / "model.pt").touch()
+    done = bare("-c", "import inksweep\ntry: inksweep.load('.')\nexcept ValueError as error: print(error)")
+    assert done.stdout == (
+        f'inksweep.load: torch is not installed; pip install -e "{REPOSITORY}[digits]"; '
+        f'or export model.pt where it is, for ONNX Runtime (pip install -e "{REPOSITORY}[read]")\n'
+    )
 
 
 def test_the_rest_works_without_torch(bare: Bare, tmp_path: Path) -> None:

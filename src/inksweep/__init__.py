@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from inksweep import trial
-    from inksweep.digits.classifier import Classifier
+    from inksweep.opening.with_torch import Model
 
     __version__: str
 else:
@@ -36,29 +36,29 @@ else:
 __all__ = ["__version__", "load", "trial"]
 
 
-def load(path: "str | Path", classes: "Mapping[str, type[nn.Module]] | None" = None) -> "Classifier":
-    """Load a saved model: pixels in, probabilities out.
+def load(path: "str | Path", classes: "Mapping[str, type[nn.Module]] | None" = None) -> "Model":
+    """Load a saved model: pixels in, probabilities out; or a picture in, its text out.
 
     >>> model = inksweep.load("multirun/night/winner")
     >>> probabilities = model(pixels)  # uint8 or float (n, 28, 28), 0..255 -> float32 (n, 10)
     >>> names = [model.classes[row] for row in probabilities.argmax(dim=1)]
+    >>> model.read("photo.png").text  # needs the extra `read`
 
     Args:
-        path: the `winner/` of a sweep, a run directory, or a `model.pt`.
+        path: the `winner/` of a sweep, a run directory, a `model.pt`, or a `model.onnx` that `inksweep export` wrote.
         classes: model classes of your own, by the `_target_` that the model was trained with, such as
             `{"mypackage.MyNet": MyNet}`. The file itself never chooses what code runs.
 
     Returns:
         A `torch.nn.Module` on the CPU, in evaluation mode, that maps pixels, uint8 or float (n, size, size), 0 to 255
-        with background 0, to probabilities, float32 (n, classes); its `classes` has their names.
+        with background 0, to probabilities, float32 (n, classes); its `classes` has their names, and `read` reads a
+        picture, see `inksweep.reading.reader.Reader.read`. Of an ONNX file, and where torch is not installed, an object
+        with the same `classes` and `read`, which maps a NumPy array to one and is no `Module`.
 
     Raises:
         InputError: there is no saved model, it cannot be read, its class is neither one of inksweep's nor in `classes`,
-            or torch is not installed.
+            or what runs it is not installed.
     """
-    from inksweep.errors import need_extra
+    from inksweep.opening import winner
 
-    need_extra("inksweep.load", "digits", ["torch"])
-    from inksweep.digits import classifier, models
-
-    return classifier.load(path, {**models.BUILT_IN, **(classes or {})})
+    return winner.load(path, classes)

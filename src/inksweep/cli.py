@@ -216,6 +216,30 @@ def export(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
+@_command("read handwriting in pictures with a saved model")
+def predict(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep predict WINNER PICTURE...`: exit code 1 if a picture could not be read."""
+    parser.add_argument(
+        "winner", metavar="WINNER", type=_path, help="the winner/ of a sweep, a run, a model.pt or a model.onnx"
+    )
+    parser.add_argument(
+        "pictures", metavar="PICTURE", nargs="+", help="a picture, a folder of them, a pattern, or - for standard input"
+    )
+    parser.add_argument("--json", action="store_true", help="one object a line, with boxes and runners-up")
+    parser.add_argument("--explain", metavar="PNG", type=_path, help="draw every step; of several, PNG-NAME.png each")
+    parser.add_argument("--top", metavar="N", default="3", help="classes named for a digit in --json; default 3")
+    parser.add_argument("--min-confidence", metavar="P", help="a digit less sure than this, 0 to 1, is ?")
+
+    def run(arguments: argparse.Namespace) -> None:
+        from inksweep.predict import command
+        from inksweep.predict.wanted import Wanted
+
+        wanted = Wanted.of(arguments.top, arguments.min_confidence, arguments.explain, as_json=arguments.json)
+        command.run(arguments.winner, arguments.pictures, wanted)
+
+    return run
+
+
 @_command("a sweep in one page with pictures; several beside each other")
 def report(parser: argparse.ArgumentParser) -> Run:
     """`inksweep report SWEEP...`: one page that needs no network."""

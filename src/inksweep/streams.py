@@ -51,6 +51,13 @@ def lost() -> str | None:
     return _lost[0].strerror
 
 
+def gone() -> bool:
+    """Whether the reader of standard output went away, as `head` does: what is still to be shown, nobody sees."""
+    with suppress(ValueError):  # closed
+        sys.stdout.flush()
+    return bool(_lost) and isinstance(_lost[0], BrokenPipeError)
+
+
 class _Forgiving(io.TextIOWrapper):
     """A stream that takes all that is written to it: what it cannot write, and all after it, is dropped."""
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from inksweep.digits import checkpoint
 from inksweep.digits.models import BUILT_IN
 from inksweep.errors import InputError
 from inksweep.paths import RunDir
+
+Kind = TypeVar("Kind", bound="Classifier")
 
 
 class Classifier(nn.Module):
@@ -75,6 +78,11 @@ def load(path: Path | str, classes: Mapping[str, type[nn.Module]] = BUILT_IN) ->
     Raises:
         InputError: there is no such file, it is broken, or its model is of a class that is not in `classes`.
     """
+    return load_as(Classifier, path, classes)
+
+
+def load_as(kind: type[Kind], path: Path | str, classes: Mapping[str, type[nn.Module]] = BUILT_IN) -> Kind:
+    """Return what `load` does, as an object of `kind`, a class that can do more."""
     file = RunDir(Path(path)).model if Path(path).is_dir() else Path(path)
     model, about = checkpoint.load_model(file, classes)
     preprocess = about["preprocess"]
@@ -87,5 +95,5 @@ def load(path: Path | str, classes: Mapping[str, type[nn.Module]] = BUILT_IN) ->
         if not 0 < value < math.inf:
             raise InputError(f"{file}: its {name} is {value}; it must be above 0")
     size, names = preprocess["size"], about["classes"]
-    classifier = Classifier(model, names, size=size, mean=mean, std=std, temperature=temperature)
+    classifier = kind(model, names, size=size, mean=mean, std=std, temperature=temperature)
     return classifier.eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""`inksweep predict`: pictures read with a saved model."""

@@ -9,7 +9,7 @@ from inksweep import streams
 from inksweep.errors import InputError
 from inksweep.files import replacing
 from inksweep.opening import winner
-from inksweep.predict import sources
+from inksweep.predict import sources, text
 from inksweep.predict.sources import Source
 from inksweep.predict.wanted import Wanted
 from inksweep.reading.reader import Reading
@@ -32,6 +32,7 @@ def run(folder: Path, pictures: Sequence[str], wanted: Wanted) -> None:
     reader = winner.reader(folder, "inksweep predict")
     meant = sources.find(pictures)
     explained = _explained(wanted.explain, [source for source in meant if source.refused is None])
+    width = text.width_of([source.name for source in meant]) if sys.stdout.isatty() else None
     failed = False
     for source in meant:
         try:
@@ -44,11 +45,17 @@ def run(folder: Path, pictures: Sequence[str], wanted: Wanted) -> None:
             continue
         if source in explained:
             _explain(reading, explained[source])
-        print(json.dumps(reading.as_json()) if wanted.as_json else line(reading), flush=True)
+        print(_said(reading, wanted, width), flush=True)
         if streams.gone() and not explained:
             return
     if failed:
         sys.exit(1)
+
+
+def _said(reading: Reading, wanted: Wanted, width: int | None) -> str:
+    if wanted.as_json:
+        return json.dumps(reading.as_json())
+    return text.line(reading) if width is None else text.row(reading, width)
 
 
 def _explained(out: Path | None, found: Sequence[Source]) -> dict[Source, Path]:
@@ -87,9 +94,3 @@ def _explain(reading: Reading, place: Path) -> None:
     picture = explain.draw(reading)
     with replacing(place, "wb", durable=False) as file:
         picture.save(file, "PNG")
-
-
-def line(reading: Reading) -> str:
-    """Return a reading in one line: `photo.png: 42 (97%)`; lines of the picture have ` / ` between them."""
-    said = f"{' / '.join(reading.texts)} ({reading.confidence:.0%})" if reading.digits else str(reading.note)
-    return f"{visible(reading.name)}: {said}"

@@ -22,9 +22,10 @@ import pytest
 import torch
 import yaml
 from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
 
 from inksweep import cli
-from tests.conftest import REPOSITORY, tiny
+from tests.conftest import DIGITS, REPOSITORY, tiny
 
 README = REPOSITORY / "README.md"
 PAGES = [
@@ -372,6 +373,12 @@ def desk(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
     train(*made.small, "hydra.run.dir=outputs/2026-01-01/13-00-00", "trainer.keep_checkpoint=true")
     (made.root / "outputs/2026-01-01/13-00-00/result.json").unlink()
     shutil.copytree(made.root / "multirun" / "night", made.root / "multirun" / "accurate")  # of docs/recipes.md
+    # Of docs/reading.md: a digit on paper.
+    (made.root / "photos").mkdir()
+    raw = np.frombuffer((DIGITS / "MNIST" / "raw" / "t10k-images-idx3-ubyte").read_bytes(), np.uint8)
+    digit = np.pad(raw[16 : 16 + 28 * 28].reshape(28, 28), 20)
+    Image.fromarray(np.uint8(220) - digit // 2).resize((272, 272)).save(made.root / "photo.png")
+    shutil.copy(made.root / "photo.png", made.root / "photos" / "one.jpg")  # an ending does not make a JPEG
     return made
 
 

@@ -85,7 +85,8 @@ def _draw_head(pen: ImageDraw.ImageDraw, reading: Reading) -> None:
     if not reading.digits:
         pen.text((MARGIN, 50), str(reading.note), DOUBTFUL, _font(38))
         return
-    sure = f"{reading.confidence:.0%} sure"
+    unsure = sum(digit.name == UNSURE for digit in reading.digits)
+    sure = f"{reading.confidence:.0%} sure" + (f", {unsure} of {len(reading.digits)} not named" if unsure else "")
     room = width - pen.textlength(sure, _font(22)) - GAP
     text = _fitting(pen, " / ".join(map(visible, reading.texts)), _font(38), room)
     pen.text((MARGIN, 50), text, INK, _font(38))
@@ -99,32 +100,31 @@ def _draw_panel(sheet: Image.Image, panel: Panel, image: Image.Image, corner: tu
     sheet.paste(image, (left, top))
     pen.rectangle((left - 1, top - 1, left + image.width, top + image.height), outline=LINE)
     for (x, y, width, height), number, colour in panel.boxes:
-        start, end = (left + x * image.width, top + y * image.height), ((x + width), (y + height))
-        pen.rectangle(
-            (start[0] - 2, start[1] - 2, left + end[0] * image.width + 1, top + end[1] * image.height + 1),
-            outline=colour,
-            width=2,
-        )
-        place = start[0], max(top, start[1] - 20)
+        first = left + x * image.width, top + y * image.height
+        last = left + (x + width) * image.width, top + (y + height) * image.height
+        pen.rectangle((first[0] - 2, first[1] - 2, last[0] + 1, last[1] + 1), outline=colour, width=2)
+        place = first[0], max(top, first[1] - 20)
         pen.text(place, number, colour, _font(16), stroke_width=3, stroke_fill=BACK)
 
 
 def _draw_card(sheet: Image.Image, digit: Digit, number: int, corner: tuple[int, int]) -> None:
     pen, (left, top) = ImageDraw.Draw(sheet), corner
     pen.text((left, top + 8), str(number), FAINT, _font(14))
-    name = _fitting(pen, visible(digit.name), _font(26), CARD - 66)
-    pen.text((left + 22, top - 2), name, _colour(digit), _font(26))
+    font = _font(26 if len(digit.name) == 1 else 16)
+    pen.text(
+        (left + 22, top + 20), _fitting(pen, visible(digit.name), font, CARD - 66), _colour(digit), font, anchor="ls"
+    )
     pen.text((left + CARD, top + 5), f"{digit.confidence:.0%}", _colour(digit), _font(17), anchor="ra")
     top += 34
     sheet.paste(_image(digit.pixels).resize((SEEN, SEEN), Image.Resampling.NEAREST), (left, top))
     top += SEEN + 8
+    # Names of one letter leave more room for the bars.
+    room = 22 if all(len(answer) == 1 for answer, _ in digit.answers) else 76
     for index, (answer, probability) in enumerate(digit.answers[:BARS]):
-        y, start = top + index * BAR, left + 22
-        pen.text((left, y), _fitting(pen, visible(answer), _font(14), 20), INK, _font(14))
-        pen.rectangle(
-            (start, y + 2, start + max(1, round(probability * (CARD - 70))), y + 14),
-            fill=_colour(digit) if not index else FAINT,
-        )
+        y, start, length = top + index * BAR, left + room, round(probability * (CARD - room - 48))
+        pen.text((left, y), _fitting(pen, visible(answer), _font(14), room - 6), INK, _font(14))
+        if length:
+            pen.rectangle((start, y + 2, start + length, y + 14), fill=FAINT if index else _colour(digit))
         pen.text((left + CARD, y), f"{probability:.0%}", FAINT, _font(14), anchor="ra")
 
 

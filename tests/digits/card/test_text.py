@@ -130,6 +130,10 @@ def test_the_classes_of_another_data_set_are_no_digits() -> None:
     assert not re.search(r"digit|hand|ink", said.replace("inksweep", ""))
 
 
+def test_a_card_of_handwritten_digits_says_how_a_photo_is_read() -> None:
+    assert "\ninksweep predict 'multirun/my night/winner' photo.png\n" in written(folder="multirun/my night/winner")
+
+
 def test_the_limits_say_what_the_pictures_look_like() -> None:
     said = written(data__title="USPS", data__about="from postcodes, filling their square")
     assert "It knows pictures like those of USPS: from postcodes, filling their square. For other hands, pens" in said

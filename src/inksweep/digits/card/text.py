@@ -4,6 +4,7 @@ The sections on how a winner was chosen are in story.py.
 """
 
 import json
+import shlex
 from typing import Any
 
 from inksweep.digits.card import story, wording
@@ -251,7 +252,14 @@ def _load(card: dict[str, Any]) -> str:
             "print(dict(zip(model.classes, model(pixels)[0].tolist())))",
         ]
     )
-    return f"## Load it\n\nFrom the folder where the training was started:\n\n```python\n{code}\n```"
+    text = f"## Load it\n\nFrom the folder where the training was started:\n\n```python\n{code}\n```"
+    if not card["data"]["handwritten_digits"]:
+        return text
+    command = f"inksweep predict {shlex.quote(card['folder'])} photo.png"
+    return (
+        f"{text}\n\nA photo, a scan or a drawing of digits is brought into that shape, and read, by this command (the "
+        f'extra `read`; in Python `model.read("photo.png")`):\n\n```\n{command}\n```'
+    )
 
 
 def _train(card: dict[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """A study in a database: URLs that cannot be used, and a database that is away for a while."""
 
 import sqlite3
+import threading
 
 import optuna
 import pytest
 from optuna.storages import InMemoryStorage
+from optuna.storages._rdb.models import TrialModel
 from optuna.trial import TrialState
 from sqlalchemy import event, exc
 
@@ -119,6 +121,25 @@ def address(tmp_path):
 @pytest.fixture
 def study(address):
     return open_study(address, ["maximize"])
+
+
+def test_of_two_processes_that_look_at_the_same_moment_one_begins_a_trial(address, study, monkeypatch):
+    study.enqueue_trial({"x": 1})
+    one, two = (PatientStorage(address.url, address.heartbeat_s) for _ in range(2))
+    look, begun = TrialModel.find_or_raise_by_id, []
+    other = threading.Thread(target=lambda: begun.append(two.set_trial_state_values(1, TrialState.RUNNING)))
+
+    def look_then_dawdle(*args, **kwargs):
+        monkeypatch.setattr(TrialModel, "find_or_raise_by_id", look)
+        trial = look(*args, **kwargs)
+        other.start()
+        other.join(0.3)
+        return trial
+
+    monkeypatch.setattr(TrialModel, "find_or_raise_by_id", look_then_dawdle)
+    begun.append(one.set_trial_state_values(1, TrialState.RUNNING))
+    other.join()
+    assert sorted(begun) == [False, True]
 
 
 @pytest.mark.parametrize("statement", ["SELECT", "INSERT", "UPDATE"])

@@ -13,7 +13,10 @@ from inksweep.paths import SweepDir
 from inksweep.sweep.space.declare import declare
 from inksweep.sweep.study.first_points import best_trials, enqueue, warm_start
 from inksweep.sweep.study.journal import KernelLock, open_journal
-from inksweep.sweep.study.notes import ENDED_WITH_SWEEP, ORIGIN, REASON, SURPLUS
+from inksweep.sweep.study.notes import ENDED_WITH_SWEEP, ORIGIN, QUEUED_TWICE, REASON, SURPLUS
+from inksweep.sweep.study.repair import repair
+from inksweep.sweep.study.storage import Address, open_study
+from inksweep.sweep.study.trials import counts
 from tests.sweep.spaces import CNN, space
 from tests.sweep.study.small import settings_only
 
@@ -108,6 +111,30 @@ def test_a_point_that_came_one_too_many_was_not_tried(study):
     trial.set_user_attr(SURPLUS, True)
     study.tell(trial, state=TrialState.FAIL)
     assert enqueue(study, space(), [{"lr": 0.01}]) == 1
+
+
+def test_what_two_processes_queue_at_the_same_moment_is_tried_once(tmp_path, monkeypatch):
+    points = [CNN, {"lr": 0.01}]
+    address = Address("night", f"sqlite:///{tmp_path}/study.db", tmp_path, heartbeat_s=60)
+    one, two = (open_study(address, ["maximize"]) for _ in range(2))
+    queue = one.enqueue_trial
+
+    def late(*args, **kwargs):
+        # The one has looked what the study has; now comes the other.
+        monkeypatch.setattr(one, "enqueue_trial", queue)
+        assert enqueue(two, space(), points) == 2
+        queue(*args, **kwargs)
+
+    monkeypatch.setattr(one, "enqueue_trial", late)
+    assert enqueue(one, space(), points) == 2
+    waiting = [trial.number for trial in one.trials if trial.state is TrialState.WAITING]
+    taken_out = [trial for trial in one.trials if QUEUED_TWICE in trial.user_attrs]
+    assert (waiting, [trial.number for trial in taken_out]) == ([0, 1], [2, 3])
+    # They neither count nor are they repeated.
+    assert not any(counts(trial) for trial in taken_out)
+    assert repair(one, []) == []
+    assert enqueue(one, space(), points) == 0
+    assert len(one.trials) == 4
 
 
 def test_a_grid_cannot_complete_a_point(other):

@@ -267,6 +267,25 @@ def test_two_processes_share_the_final_stage(app: App) -> None:
     assert all(len(one["runs"]) == 2 for one in selection(app)["candidates"])
 
 
+def test_what_another_process_still_runs_of_the_search_is_waited_for(app: App) -> None:
+    code = (app.root / "app.py").read_text()
+    hold = 'while f"{stage}:{cfg.x}" == "night:1" and Path("hold").exists(): time.sleep(0.02)\n    trial.report'
+    (app.root / "app.py").write_text(code.replace("trial.report", hold, 1))
+    (app.root / "hold").touch()
+    words = [*SEEDS, "hydra.sweeper.storage=sqlite:///study.db", "hydra.sweeper.target.value=0.8"]
+    with app.started(*words) as one, (app.root / "two.log").open("w+") as log:
+        wait_for(lambda: len(app.ran()) == 2)  # it holds x=1
+        with app.started(*words, stdout=log) as two:
+            said = "final stage: waiting for the trials of the search that other processes still run (1)"
+            wait_for(lambda: said in (app.root / "two.log").read_text())
+            assert app.ran()[-1] == (3, "night:3:1")  # with which it has reached the target
+            (app.root / "hold").unlink()
+            wait_for(lambda: one.poll() is not None and two.poll() is not None, 60)
+            assert (one.returncode, two.returncode) == (0, 0)
+    # x=1 is the third best of the search, and not x=0.
+    assert sorted(set(finals(app))) == ["1:2", "1:3", "2:2", "2:3", "3:2", "3:3"]
+
+
 def test_with_full_data_the_chosen_one_is_trained_on_all(app: App) -> None:
     said = ok(app, *SEEDS, "hydra.sweeper.winner.full_data=true", "hydra.sweeper.winner.ensemble=2")
     assert finals(app)[6:] == ["2:2:full", "2:3:full"]

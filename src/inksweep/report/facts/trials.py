@@ -17,16 +17,14 @@ from inksweep.sweep.study.notes import (
     ATTEMPT,
     COPIES,
     ENDED_WITH_SWEEP,
-    LOST,
     METRICS,
     ORIGIN,
     OWNER,
     REASON,
     REPEATS,
-    RETRIED,
     SURPLUS,
 )
-from inksweep.sweep.study.trials import counts
+from inksweep.sweep.study.trials import UNCOUNTED, counts
 
 # What may have become of a trial, in the order in which legends show it.
 STATES = {
@@ -157,7 +155,7 @@ def read_trial(
 
 
 def _state(trial: FrozenTrial) -> str:
-    if any(mark in trial.user_attrs for mark in (LOST, RETRIED, SURPLUS)):
+    if any(mark in trial.user_attrs for mark in UNCOUNTED):
         return "lost"
     if trial.state is TrialState.PRUNED:
         reason = trial.user_attrs.get(REASON)

@@ -30,6 +30,7 @@ class Report:
     trials = "trials"
 
     def __init__(self, context: Context):
+        self.context = context
         self.ledger, self.study, self.sweep = context.ledger, context.study, context.sweep
         self.target = context.rules.target
         # How far the final stage is, once it has begun: `state`, and how many trainings are `done` and `missing`.

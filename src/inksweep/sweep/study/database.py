@@ -5,7 +5,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,16 @@ class PatientStorage(RDBStorage):
                 grace_period=SILENT_BEATS * heartbeat_s,
             )
 
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Put a trial into a state; False if it was to begin, and another process has begun it."""
+        if self.engine.dialect.name == "sqlite":
+            # Optuna looks whether the trial waits, then writes. It locks the row meanwhile; SQLite has no such lock:
+            # two processes would begin the same trial, in the same folder.
+            from sqlalchemy import text
+
+            self.scoped_session().execute(text("BEGIN IMMEDIATE"))
+        return super().set_trial_state_values(trial_id, state, values)
+
     def patiently(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a method of Optuna's storage until the database answers."""
         pause = PAUSES_S[0]
@@ -169,7 +179,7 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name in METHODS:
-    setattr(PatientStorage, _name, _patient(getattr(RDBStorage, _name)))
+    setattr(PatientStorage, _name, _patient(getattr(PatientStorage, _name)))
 
 
 def _has_state(storage: PatientStorage, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

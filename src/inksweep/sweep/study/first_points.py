@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from optuna.samplers import GridSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from inksweep.errors import InputError, last_line, without_password
 from inksweep.paths import SweepDir, typed
@@ -17,7 +17,8 @@ from inksweep.sweep.space.points import checked as checked_point
 from inksweep.sweep.space.points import fit, meaning, narrowed
 from inksweep.sweep.space.space import Space
 from inksweep.sweep.study import reader
-from inksweep.sweep.study.notes import ENDED_WITH_SWEEP, ORIGIN, REASON, SURPLUS, WARM_STARTS
+from inksweep.sweep.study.notes import ENDED_WITH_SWEEP, ORIGIN, QUEUED_TWICE, REASON, SURPLUS, WARM_STARTS
+from inksweep.sweep.study.repair import end
 from inksweep.sweep.study.trials import best_of, is_as_good, losses, queued_point
 from inksweep.sweep.study.trials import point as identity
 
@@ -163,8 +164,8 @@ def _add(study: Study, points: Sequence[Mapping[str, Any]], origin: str) -> int:
     # A point whose every parameter is fixed anyway asks for nothing.
     known = {identity({})}
     for trial in study.get_trials(deepcopy=False):
-        if SURPLUS in trial.user_attrs or trial.user_attrs.get(REASON) == ENDED_WITH_SWEEP:
-            continue  # never tried, or not to its end because its search had ended: one that goes on begins it again
+        if _is_open(trial):
+            continue
         known.add(identity(queued_point(trial) or {}))
         if trial.state.is_finished():
             known.add(identity(trial.params))
@@ -174,7 +175,29 @@ def _add(study: Study, points: Sequence[Mapping[str, Any]], origin: str) -> int:
             known.add(identity(point))
             study.enqueue_trial(dict(point), user_attrs={ORIGIN: origin})
             new += 1
+    if new:
+        _take_out_twins(study)
     return new
+
+
+def _is_open(trial: FrozenTrial) -> bool:
+    """Whether its point was never tried, or not to its end because its search had ended: one that goes on tries it."""
+    return SURPLUS in trial.user_attrs or trial.user_attrs.get(REASON) == ENDED_WITH_SWEEP
+
+
+def _take_out_twins(study: Study) -> None:
+    """Let of each point that is queued twice the first one stay: another process began at the same moment.
+
+    Each process looks after it has queued its own, and takes out those of both: the last one to look has seen all.
+    """
+    first: dict[str, int] = {}
+    for trial in study.get_trials(deepcopy=False):
+        queued = queued_point(trial)
+        if queued is None or ORIGIN not in trial.user_attrs or _is_open(trial):
+            continue
+        number = first.setdefault(identity(queued), trial.number)
+        if number != trial.number and trial.state is TrialState.WAITING:
+            end(study, trial, TrialState.FAIL, {QUEUED_TWICE: number, REASON: f"queued already as trial {number}"})
 
 
 def best_trials(study: Study, k: int) -> list[FrozenTrial]:

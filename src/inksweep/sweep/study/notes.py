@@ -25,6 +25,9 @@ ATTEMPT = "inksweep:attempt"
 FAULTED = "inksweep:faulted"
 # On a trial that came one too many, because another process was faster.
 SURPLUS = "inksweep:surplus"
+# On a trial that was taken out of the queue, because another process had queued its point at the same moment: the
+# number of the one that stays.
+QUEUED_TWICE = "inksweep:queued_twice"
 # On a trial that was not run because its point was known: the number of the trial that it repeats.
 COPIES = "inksweep:copies"
 # Why a trial did not complete.

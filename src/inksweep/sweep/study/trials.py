@@ -7,10 +7,10 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from inksweep.sweep.study.notes import LOST, METRICS, RETRIED, SURPLUS
+from inksweep.sweep.study.notes import LOST, METRICS, QUEUED_TWICE, RETRIED, SURPLUS
 
 # A trial that carries one of these has been replaced by another, or never was: it does not count.
-UNCOUNTED = (LOST, RETRIED, SURPLUS)
+UNCOUNTED = (LOST, RETRIED, SURPLUS, QUEUED_TWICE)
 # Where Optuna keeps the point that `Study.enqueue_trial` was given; it has no public name. Under another name, points
 # would be queued twice, and a trial that died before it was suggested anything would be repeated with other values.
 _QUEUED_POINT = "fixed_params"

@@ -9,6 +9,7 @@ from typing import Any
 
 from inksweep.errors import InputError, explain, last_line
 from inksweep.paths import SweepDir, shown
+from inksweep.silence import saying
 from inksweep.sweep import supervise
 from inksweep.sweep.context import Context
 from inksweep.sweep.engine import Engine
@@ -33,6 +34,9 @@ from inksweep.sweep.winner.finals import digest as digest_of
 from inksweep.sweep.winner.full_data import ON_ALL
 
 log = logging.getLogger(__name__)
+
+# How often the trials of other processes are looked at while they are waited for.
+LOOK_S = 0.5
 
 
 def prepare(start: Start, sweep: SweepDir, space: Space) -> Configurations | None:
@@ -121,6 +125,7 @@ class FinalStage:
         Raises:
             Exception: too many trainings failed; that of the last one.
         """
+        wait_for_others(self.report.context, self.ends)
         self._announce(len(self.finals.missing()))
         owner, ledger, state = Owner(self.study, self.sweep, self.address), Ledger(self.study), "interrupted"
         self._note_progress("running")
@@ -202,6 +207,32 @@ class FinalStage:
             retry=conf.retry,
             reuse_results=not self.finals.has_others(),
         )
+
+
+def wait_for_others(context: Context, ends: float) -> None:
+    """Wait for the trials that other living processes run as this one's search ends: they may be among its best.
+
+    Those that begin later are not waited for: the others may go on searching for hours.
+
+    Args:
+        context: of the search, of which nothing runs here any more.
+        ends: when the time of this start is over, by `time.monotonic()`.
+    """
+
+    def running() -> set[int]:
+        repair(context.study, context.owner.orphans(), alone=context.is_alone)
+        context.ledger.look()
+        return {trial.number for trial in context.ledger.running}
+
+    if not (awaited := running()):
+        return
+    numbers = ", ".join(map(str, sorted(awaited)))
+    text = f"final stage: waiting for the trials of the search that other processes still run ({numbers})"
+    log.info(text)
+    with saying(text):
+        while awaited and time.monotonic() < ends:
+            time.sleep(LOOK_S)
+            awaited &= running()
 
 
 def _settings(values: Mapping[str, Any]) -> str:

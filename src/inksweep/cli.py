@@ -54,12 +54,13 @@ class _Version(argparse.Action):
 
 
 def _parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse; settings may also stand after an option, which argparse by itself does not take."""
+    """Parse; settings and pictures may also stand after an option, which argparse by itself does not take."""
     arguments, rest = parser.parse_known_args(argv)
-    if rest and (not hasattr(arguments, "overrides") or any(word.startswith("-") for word in rest)):
+    listed = getattr(arguments, "overrides", getattr(arguments, "pictures", None))
+    if rest and (listed is None or any(word.startswith("-") for word in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:
-        arguments.overrides += rest
+    if listed is not None:
+        listed += rest
     return arguments
 
 

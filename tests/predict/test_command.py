@@ -86,6 +86,13 @@ def test_what_cannot_be_read_is_a_line_on_standard_error_and_the_others_are_read
 
 
 @pytest.mark.usefixtures("here")
+def test_pictures_may_stand_after_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict("4.png", "--json", "7.png") == 0
+    assert predict("--json", "4.png", "7.png") == 0
+    assert [json.loads(line)["picture"] for line in capsys.readouterr().out.splitlines()] == ["4.png", "7.png"] * 2
+
+
+@pytest.mark.usefixtures("here")
 def test_standard_input_is_a_picture(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path("7.png").read_bytes())))
     assert predict("-", "--min-confidence", "0") == 0

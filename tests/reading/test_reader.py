@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -124,6 +125,12 @@ def test_a_picture_is_a_path_bytes_or_pixels(tmp_path: Path) -> None:
         reader.read(grey / 255),
         reader.read(np.stack([grey] * 3, axis=2)),
         reader.read(grey > 128),
+        reader.read(torch.tensor(grey)),
+        reader.read(bytearray(buffer.getvalue())),
+        reader.read(page),
+        reader.read(page.convert("P")),
+        reader.read(page.convert("CMYK")),
+        reader.read(page.convert("F")),
     ]
     assert {reading.text for reading in readings} == {"10"}
     assert [reading.name for reading in readings[:4]] == [str(tmp_path / "page.png")] * 2 + ["picture"] * 2
@@ -143,6 +150,20 @@ def test_a_picture_is_a_path_bytes_or_pixels(tmp_path: Path) -> None:
 def test_pixels_that_are_none_are_one_line(pixels: NDArray[Any], line: str) -> None:
     with pytest.raises(InputError, match=f"^page: {line}"):
         Reader(answer, list("0123456789")).read(pixels, name="page")
+
+
+def test_an_image_of_pillow_is_read_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera lay on its side
+    drawn("10").rotate(90, expand=True).save(tmp_path / "page.jpg", exif=exif)
+    reader = Reader(answer, list("0123456789"))
+    assert reader.read(Image.open(tmp_path / "page.jpg")).text == reader.read(tmp_path / "page.jpg").text == "10"
+
+
+@pytest.mark.parametrize("source", [None, 3, [1, 2], {"a": 1}])
+def test_what_is_no_source_is_one_line(source: object) -> None:
+    with pytest.raises(InputError, match=f"^page: a {type(source).__name__} is no picture; give a path"):
+        Reader(answer, list("0123456789")).read(source, name="page")
 
 
 @pytest.mark.parametrize(("asked", "line"), [({"top": 0}, "top=0"), ({"min_confidence": 1.5}, "min_confidence=1.5")])

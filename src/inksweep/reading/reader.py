@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,14 @@ from inksweep.reading.cut import Answer, Piece
 from inksweep.reading.ink import Ink
 from inksweep.reading.picture import Picture
 
-# A file, or its bytes; or pixels: (h, w) or (h, w, 3 or 4), uint8, or float from 0 to 1.
-Source = Path | str | bytes | NDArray[Any]
+if TYPE_CHECKING:
+    from PIL import Image
+
+    # A file, or its bytes; pixels: (h, w) or (h, w, 3 or 4), uint8, or float from 0 to 1; or an image of Pillow.
+    Source = Path | str | bytes | NDArray[Any] | Image.Image
+
+# What a PNG can hold of Pillow's modes.
+PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
 # What stands in the text for a piece that is none of the classes, or of which the classifier is too unsure.
 UNSURE = "?"
 NO_INK = "no ink"
@@ -134,7 +140,7 @@ class Reader:
 
     def read(
         self,
-        source: Source,
+        source: "Source",
         *,
         name: str = "",
         top: int = TOP,
@@ -143,7 +149,8 @@ class Reader:
         """Read one picture.
 
         Args:
-            source: a file, or its bytes; or pixels: (h, w) or (h, w, 3 or 4), uint8, or float from 0 to 1.
+            source: a file, or its bytes; pixels: (h, w) or (h, w, 3 or 4), uint8, or float from 0 to 1; or an image of
+                Pillow.
             name: what the picture is called, in the reading and in messages; by default its path.
             top: how many classes are named for a digit, its own among them.
             min_confidence: a digit of which it is less sure is `?`; None: `doubt.MIN_CONFIDENCE`.
@@ -155,9 +162,7 @@ class Reader:
         need(top >= 1, "top", top, "at least 1")
         need(0 <= least <= 1, "min_confidence", least, "from 0 to 1")
         name = name or (str(source) if isinstance(source, Path | str) else "picture")
-        if isinstance(source, np.ndarray):
-            source = _as_png(source, name)
-        seen = picture.open_picture(Path(source) if isinstance(source, str) else source, name)
+        seen = picture.open_picture(_plain(source, name), name)
         found = ink.find(seen.grey)
         lines = cut.read_lines(found, self.answer, self.size) if found.mask.any() else []
         sure = iter(self._confidences([piece for line in lines for piece in line]))
@@ -191,10 +196,25 @@ def _in_original(box: tuple[int, int, int, int], seen: Picture) -> tuple[int, in
     return left, top, max(1, right - left), max(1, bottom - top)
 
 
-def _as_png(pixels: NDArray[Any], name: str) -> bytes:
-    """Return pixels as the bytes of a picture."""
-    from PIL import Image
+def _plain(source: Any, name: str) -> Path | bytes:
+    """Return what `open_picture` takes."""
+    from PIL import Image, ImageOps
 
+    if isinstance(source, str | Path):
+        return Path(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, Image.Image):
+        upright = ImageOps.exif_transpose(source)
+        return _as_file(upright)
+    if hasattr(source, "__array__"):
+        return _as_file(Image.fromarray(_pixels(np.asarray(source), name)))
+    kind = type(source).__name__
+    raise InputError(f"{name}: a {kind} is no picture; give a path, the bytes of a file, an array or a Pillow image")
+
+
+def _pixels(pixels: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Return pixels as a picture holds them; InputError if they are none."""
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)) or not pixels.size:
         raise InputError(f"{name}: pixels of shape {pixels.shape}: must be (h, w), or (h, w, 3 or 4)")
     if pixels.dtype.kind == "f":
@@ -205,6 +225,14 @@ def _as_png(pixels: NDArray[Any], name: str) -> bytes:
         pixels = pixels.astype(np.uint8) * 255
     elif pixels.dtype != np.uint8:
         raise InputError(f"{name}: pixels of type {pixels.dtype}: must be uint8, or float from 0 to 1")
+    return np.ascontiguousarray(pixels)
+
+
+def _as_file(image: Any) -> bytes:
+    """Return an image of Pillow as the bytes of a file."""
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=1)
+    if image.mode in PNG_MODES:
+        image.save(buffer, "PNG", compress_level=1)
+    else:
+        image.save(buffer, "TIFF")
     return buffer.getvalue()

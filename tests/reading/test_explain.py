@@ -57,6 +57,12 @@ def test_no_ink_is_drawn_too() -> None:
     assert has(sheet, explain.DOUBTFUL) > 100
 
 
+def test_a_page_of_noise_makes_no_endless_picture() -> None:
+    reading = read(drawn("10"))
+    many = dataclasses.replace(reading, lines=[reading.digits * 1000])
+    assert explain.draw(many).height < 7000
+
+
 def test_stages_of_any_type_are_drawn() -> None:
     reading = read(drawn("1"))
     stages = {"truth": np.eye(9, dtype=bool), "numbers": np.full((5, 500), np.nan), "bytes": np.zeros((3, 3), np.uint8)}

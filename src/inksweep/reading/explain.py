@@ -21,6 +21,8 @@ HEAD, TITLE, SUBHEAD = 116, 26, 40
 # Steps stand three in a row, digits seven.
 PANELS, PANEL_HEIGHT = 3, 260
 PANEL = (WIDTH - 2 * MARGIN - (PANELS - 1) * GAP) // PANELS
+# Of more digits, as a page of noise may have, the first are drawn.
+MOST = 140
 # What the network saw is enlarged to SEEN pixels, with three bars below.
 CARDS, SEEN, BARS, BAR = 7, 140, 3, 22
 CARD = (WIDTH - 2 * MARGIN - (CARDS - 1) * GAP) // CARDS
@@ -44,7 +46,7 @@ def draw(reading: Reading) -> Image.Image:
     """Return all steps of a reading as one picture."""
     panels = _rows([(panel, _fitted(_image(panel.pixels))) for panel in _panels(reading)], PANELS)
     heights = [TITLE + GAP + max(image.height for _, image in row) for row in panels]
-    cards = _rows([*enumerate(reading.digits, start=1)], CARDS)
+    cards = _rows([*enumerate(reading.digits[:MOST], start=1)], CARDS)
     below = HEAD + sum(heights)
     sheet = Image.new("RGB", (WIDTH, below + (SUBHEAD + len(cards) * CARD_ROW if cards else 0)), BACK)
     pen = ImageDraw.Draw(sheet)
@@ -54,7 +56,8 @@ def draw(reading: Reading) -> Image.Image:
             _draw_panel(sheet, panel, image, (MARGIN + column * (PANEL + GAP), HEAD + sum(heights[:number])))
     if cards:
         size = len(reading.digits[0].pixels)
-        pen.text((MARGIN, below + 4), f"what the network sees, {size} x {size}, and answers", FAINT, _font(17))
+        rest = f"; the first {MOST} of {len(reading.digits):,}" if len(reading.digits) > MOST else ""
+        pen.text((MARGIN, below + 4), f"what the network sees, {size} x {size}, and answers{rest}", FAINT, _font(17))
     for number, some in enumerate(cards):
         for column, (which, digit) in enumerate(some):
             corner = (MARGIN + column * (CARD + GAP), below + SUBHEAD + number * CARD_ROW)

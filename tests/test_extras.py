@@ -16,7 +16,7 @@ from tests.bare import Bare, python
 from tests.conftest import REPOSITORY, tiny
 
 # Distributions that are imported by another name.
-IMPORTED = {"scikit_image": "skimage", "Pillow": "PIL"}
+IMPORTED = {"Pillow": "PIL"}
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_the_extras_are_those_of_pyproject() -> None:
         (["-m", "inksweep", "card", "run"], "inksweep card: torch, torchvision and matplotlib are not installed"),
         (["-m", "inksweep", "export", "run"], "inksweep export: torch is not installed"),
         (["-m", "inksweep", "diff", "a", "b", "--png", "c.png"], "--png c.png: matplotlib is not installed"),
+        (["-m", "inksweep", "predict", "run", "a.png"], "inksweep predict: scipy and PIL are not installed"),
         (["-m", "inksweep", "report", "a"], "inksweep report: plotly and jinja2 are not installed"),
         (["-m", "inksweep", "report", "a", "--png"], "inksweep report: plotly, jinja2 and matplotlib are not"),
     ],
@@ -58,7 +59,9 @@ def test_what_needs_a_package_that_is_missing_says_so_in_one_line(bare: Bare, wo
     done = bare(*(str(REPOSITORY / "train.py") if word == "TRAIN" else word for word in words))
     assert done.stderr.startswith(f"error: {line}")
     assert done.stderr.count("\n") == 1
-    extra = {"export": "export", "diff": "report", "report": "report"}.get(words[-1 if len(words) < 3 else 2], "digits")
+    extra = {"export": "export", "diff": "report", "predict": "read", "report": "report"}.get(
+        words[-1 if len(words) < 3 else 2], "digits"
+    )
     assert done.stderr.endswith(f'; pip install -e "{REPOSITORY}[{extra}]"\n')
     assert done.returncode == 2
 

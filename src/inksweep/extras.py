@@ -12,7 +12,7 @@ EXTRAS = {
     "digits": ("torch", "torchvision", "matplotlib"),
     "report": ("plotly", "jinja2", "matplotlib"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
-    "read": ("skimage", "scipy", "PIL", "onnxruntime"),
+    "read": ("scipy", "PIL", "onnxruntime"),
     "dashboard": ("optuna_dashboard",),
     "trackers": ("tensorboard", "mlflow", "wandb"),
     "cluster": ("joblib", "ray", "submitit", "psycopg"),

@@ -106,7 +106,7 @@ def test_torch_opens_what_has_no_onnx_file(tiny_winner: Path) -> None:
         ("model.pt", ["torch"], r"inksweep predict: torch is not installed; pip .*\[digits\]\"; or export .*model.pt"),
         ("model.onnx", ["onnxruntime"], r"inksweep predict: onnxruntime is not installed; pip install .*\[read\]"),
         (None, ["torch", "onnxruntime"], r"neither torch nor onnxruntime is installed; pip install .*\[read\]"),
-        (None, ["skimage"], r"inksweep predict: skimage is not installed; pip install .*\[read\]"),
+        (None, ["scipy"], r"inksweep predict: scipy is not installed; pip install .*\[read\]"),
     ],
 )
 def test_what_is_not_installed_is_one_line(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from inksweep import extras
 from inksweep.errors import InputError, need_extra
 from inksweep.files import read_json
+from inksweep.opening import READING
 from inksweep.opening.with_onnx import OnnxModel
 from inksweep.paths import RunDir, SweepDir, WinnerDir, typed
 
@@ -87,7 +88,7 @@ def reader(path: Path, user: str) -> "Reader":
     Raises:
         InputError: there is no model, it cannot be read, or what runs it is not installed.
     """
-    need_extra(user, "read", ["skimage", "PIL"])
+    need_extra(user, "read", READING)
     found = find(path)
     if found.onnx is not None and not extras.missing(["onnxruntime"]):
         return by_onnx(found.onnx).reader

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inksweep.errors import InputError, last_line, need_extra
+from inksweep.opening import READING
 
 if TYPE_CHECKING:
     from inksweep.reading.reader import Reader, Reading, Source
@@ -60,7 +61,7 @@ class OnnxModel:
 
     def read(self, source: "Source", **asked: Any) -> "Reading":
         """Read one picture; arguments, result and errors are those of `Reader.read`."""
-        need_extra("inksweep.load(...).read", "read", ["skimage", "PIL"])
+        need_extra("inksweep.load(...).read", "read", READING)
         return self.reader.read(source, **asked)
 
 

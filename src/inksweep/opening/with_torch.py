@@ -13,6 +13,7 @@ from inksweep.digits import classifier
 from inksweep.digits.classifier import Classifier
 from inksweep.digits.models import BUILT_IN
 from inksweep.errors import need_extra
+from inksweep.opening import READING
 
 if TYPE_CHECKING:
     from inksweep.reading.reader import Reader, Reading, Source
@@ -33,7 +34,7 @@ class Model(Classifier):
 
         >>> inksweep.load("multirun/night/winner").read("photo.png").text
         """
-        need_extra("inksweep.load(...).read", "read", ["skimage", "PIL"])
+        need_extra("inksweep.load(...).read", "read", READING)
         return self.reader.read(source, **asked)
 
     @torch.inference_mode()

@@ -52,6 +52,8 @@ NOT_TYPED = {
     "python -m benchmarks": "measures for minutes; tests/benchmarks",
     "python benchmarks/first_minute.py": "measures for a minute",
     "python benchmarks/gpu.py": "measures for minutes where there is a GPU; tests/digits/training/test_cuda.py",
+    "inksweep serve": "serves until Ctrl-C; tests/serve/test_command.py",
+    "curl ": "asks a server; tests/serve/test_command.py",
     "inksweep dashboard": "serves until Ctrl-C; tests/test_dashboard.py",
     "tensorboard ": "serves until Ctrl-C",
     "mlflow ui": "serves until Ctrl-C",
@@ -483,7 +485,12 @@ def test_yaml_blocks_name_their_file_and_are_yaml() -> None:
 
 @pytest.mark.parametrize(
     "block",
-    [b for b in BLOCKS if b.language == "python" and not b.lines[0].startswith("TRUSTED = ") and not b.file],
+    [
+        b
+        for b in BLOCKS
+        # What asks a server runs in tests/serve/test_command.py.
+        if b.language == "python" and not b.lines[0].startswith("TRUSTED = ") and not b.file and "http:" not in b.text
+    ],
     ids=lambda block: f"{name(block.page)}:{block.line}",
 )
 def test_a_python_block_runs(block: Block, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from tests.bare import Bare, python
 from tests.conftest import REPOSITORY, tiny
 
 # Distributions that are imported by another name.
-IMPORTED = {"Pillow": "PIL"}
+IMPORTED = {"Pillow": "PIL", "python_multipart": "multipart"}
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ FLOORS = [
     {"command", "composed", "figures", "runs"},
     {"compare", "diff", "digits", "reading", "sweep"},
     {"opening"},
-    {"dashboard", "init", "predict", "report"},
+    {"dashboard", "init", "predict", "report", "serve"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -118,6 +118,7 @@ FORBIDDEN = {
     "dashboard": {"torch", "numpy"},
     "reading": {"torch", "torchvision", "hydra", "omegaconf", "optuna", "matplotlib", "onnxruntime"},
     "report": {"torch", "torchvision"},
+    "serve": {"torch", "torchvision", "hydra", "omegaconf", "optuna", "matplotlib"},
     "report/facts": {"torch", "torchvision", "plotly", "jinja2", "matplotlib"},
     "report/plots": {"torch", "torchvision", "jinja2", "matplotlib"},
     "report/page": {"torch", "torchvision", "matplotlib"},

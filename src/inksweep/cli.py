@@ -260,6 +260,31 @@ def report(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
+@_command("read pictures over HTTP, and a page to draw on")
+def serve(parser: argparse.ArgumentParser) -> Run:
+    """`inksweep serve WINNER...`: on loopback, until Ctrl-C."""
+    parser.add_argument("winners", metavar="WINNER", type=_path, nargs="+", help="a winner/, a run, model.pt or .onnx")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen; default 127.0.0.1: this machine only")
+    parser.add_argument("--port", type=int, default=8000, help="default 8000; 0: any that is free")
+    parser.add_argument("--api-key-file", metavar="FILE", type=_path, help="keys, one a line; or INKSWEEP_API_KEY=KEY")
+    parser.add_argument("--allow-host", metavar="NAME", action="append", default=[], help="another name of the server")
+    parser.add_argument("--max-mib", metavar="N", type=_positive, default=32, help="of one body, in MiB; default 32")
+    parser.add_argument("--max-megapixels", metavar="N", type=_positive, default=50, help="of one picture; default 50")
+    parser.add_argument("--max-digits", metavar="N", type=_positive, default=4096, help="in one request; default 4096")
+    parser.add_argument("--max-requests", metavar="N", type=_positive, default=256, help="at a time; default 256")
+    parser.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=30.0, help="of one request; default 30")
+    parser.add_argument("--grace", metavar="SECONDS", type=_seconds, default=10.0, help="for the last ones; default 10")
+    parser.add_argument("--verbose", action="store_true", help="a line for each request")
+
+    def run(arguments: argparse.Namespace) -> None:
+        need_extra("inksweep serve", "serve", ["fastapi", "uvicorn", "multipart", "prometheus_client"])
+        from inksweep.serve import command
+
+        command.run(arguments.winners, command.options(arguments))
+
+    return run
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", type=_path, help="a run directory, or the winner/ of a sweep")
     _add_overrides(parser, "data.root=/elsewhere")
@@ -286,6 +311,13 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
     return int(text)
+
+
+def _positive(text: str) -> int:
+    """Read a whole number from 1."""
+    if not (number := _count(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return number
 
 
 def _seconds(text: str) -> float:

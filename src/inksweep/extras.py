@@ -13,6 +13,7 @@ EXTRAS = {
     "report": ("plotly", "jinja2", "matplotlib"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "read": ("scipy", "PIL", "onnxruntime"),
+    "serve": ("fastapi", "uvicorn", "multipart", "prometheus_client", "uvloop", "httptools", "orjson"),
     "dashboard": ("optuna_dashboard",),
     "trackers": ("tensorboard", "mlflow", "wandb"),
     "cluster": ("joblib", "ray", "submitit", "psycopg"),

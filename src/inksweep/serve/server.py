@@ -1,0 +1,89 @@
+"""uvicorn as it is run here: a socket that listens before it starts, an end with exit code 0, no silent connections."""
+
+import importlib.util
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from inksweep.errors import InputError
+
+# A connection on which no request has come, or only a part of its headers, is closed after this time.
+SILENT_S = 20.0
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Give a socket that listens, or raise InputError."""
+    where = f"--host {host} --port {port}"
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listener = socket.create_server(address[:2], family=family, backlog=1024)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"{where}: cannot be used ({reason}); give another, or --port 0 for any that is free"
+        ) from None
+    with listener:
+        yield listener
+
+
+def address(host: str, port: int) -> str:
+    """Return the URL of a server."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+class Server(uvicorn.Server):
+    """Ends with exit code 0 on SIGTERM and Ctrl-C, and closes connections on which nothing comes."""
+
+    def __init__(self, app: ASGIApp, grace_s: float) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            # By name: uvicorn would take others too that are installed by chance.
+            http="httptools" if importlib.util.find_spec("httptools") else "h11",
+            ws="none",
+            proxy_headers=False,
+            timeout_graceful_shutdown=max(1, round(grace_s)),
+        )
+        super().__init__(config)
+        # Connections without a request under way: their last request, and since when it was seen to be over.
+        self._silent: dict[Any, tuple[Any, float]] = {}
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on both signals; uvicorn's own would raise them again at the end, for another exit code."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look after connections once a second; return whether to end."""
+        if counter % 10 == 0:
+            self._close_silent()
+        return await super().on_tick(counter)
+
+    def _close_silent(self) -> None:
+        connections: list[Any] = list(self.server_state.connections)
+        now, before, self._silent = time.monotonic(), self._silent, {}
+        for each in connections:
+            if each.cycle is not None and not each.cycle.response_complete:
+                continue
+            last, since = before.get(each, (None, now))
+            since = since if last is each.cycle else now
+            if now - since > SILENT_S:
+                each.transport.close()
+            else:
+                self._silent[each] = each.cycle, since

@@ -55,9 +55,10 @@ def find(words: Sequence[str]) -> list[Source]:
         try:
             for source in _of(word):
                 # Of a link, what it is called and not where it leads.
-                found.setdefault(source.name if source.file is None else os.path.abspath(source.file), source)  # noqa: PTH100
+                key = source.name if source.file is None else os.path.abspath(source.file)  # noqa: PTH100
+                found.setdefault(key, source)
         except InputError as error:
-            found.setdefault(f"refused {word}", Source(word, refused=error))
+            found.setdefault(word, Source(word, refused=error))
     return list(found.values())
 
 
@@ -78,16 +79,20 @@ def _of(word: str) -> list[Source]:
 
 def _in(folder: Path) -> list[Source]:
     """Return the pictures in a folder and those below it; what is hidden, and folders behind links, are left out."""
-    found: list[Path] = []
-    unreadable: list[OSError] = []
-    for here, folders, files in os.walk(folder, onerror=unreadable.append):
+    found: list[Source] = []
+
+    def refuse(error: OSError) -> None:
+        refused = InputError(f"{error.filename}: cannot be read ({error.strerror})")
+        found.append(Source(str(error.filename), refused=refused))
+
+    for here, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(here, name) for name in sorted(files) if _is_picture(name)]
-    if not found and unreadable:
-        raise InputError(f"{unreadable[0].filename}: cannot be read ({unreadable[0].strerror})")
+        for name in sorted(filter(_is_picture, files)):
+            file = Path(here, name)
+            found.append(Source(str(file), file))
     if not found:
         raise InputError(f"{folder}: there is no picture in it ({', '.join(ENDINGS)})")
-    return [Source(str(file), file) for file in found]
+    return found
 
 
 def _is_picture(name: str) -> bool:

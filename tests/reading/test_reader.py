@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from inksweep.errors import InputError
-from inksweep.reading import doubt
+from inksweep.reading import cut, doubt
 from inksweep.reading.reader import Reader, Reading
 
 PAPER, PEN = 235, 30
@@ -73,6 +73,11 @@ def test_a_large_picture_has_its_boxes_in_its_own_pixels() -> None:
 def test_no_ink_is_said() -> None:
     said = read(drawn("   ")).as_json()
     assert said == {"picture": "picture", "text": "", "confidence": 0.0, "lines": [], "digits": [], "note": "no ink"}
+
+
+def test_ink_without_a_digit_is_not_called_no_ink(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cut, "read_lines", lambda ink, answer, size: [])
+    assert read(drawn("1")).as_json()["note"] == "no digit"
 
 
 def test_what_is_too_unsure_is_a_question_mark_with_all_it_may_be() -> None:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
 # What stands in the text for a piece that is none of the classes, or of which the classifier is too unsure.
 UNSURE = "?"
-NO_INK = "no ink"
+# Why there is no text.
+NO_INK, NO_DIGIT = "no ink", "no digit"
 # How many classes are named for a digit, its own among them.
 TOP = 3
 
@@ -70,7 +71,7 @@ class Reading:
 
     # What the picture is called.
     name: str
-    # Lines from top to bottom, digits from left to right; empty: no ink.
+    # Lines from top to bottom, digits from left to right; empty: `note` says why.
     lines: list[list[Digit]]
     # What it was read from.
     picture: Picture = field(repr=False)
@@ -88,7 +89,7 @@ class Reading:
 
     @property
     def text(self) -> str:
-        """The lines, with a newline between them; "" if there is no ink."""
+        """The lines, with a newline between them; "" if there is none."""
         return "\n".join(self.texts)
 
     @property
@@ -101,8 +102,10 @@ class Reading:
 
     @property
     def note(self) -> str | None:
-        """Why there is no text; None if there is one."""
-        return None if self.digits else NO_INK
+        """Why there is no text; None if there is one. Dots and dashes are ink, but no digits."""
+        if self.digits:
+            return None
+        return NO_DIGIT if self.ink.mask.any() else NO_INK
 
     def as_json(self, *, pixels: bool = False) -> dict[str, Any]:
         """Return it as plain values.

@@ -60,17 +60,21 @@ def run(paths: Sequence[Path], options: Options) -> None:
         readers = {name: winner.reader(path, "inksweep serve") for name, path in zip(names, paths, strict=True)}
         house = House(readers, allowed, options.limits)
         address = server.address(options.host, listener.getsockname()[1])
-        print(f"{', '.join(names)}: {address}", flush=True)
-        print("Nothing that is sent is kept. Ctrl-C ends it.", flush=True)
-        if not is_loopback(options.host) and not allowed.keys:
-            line = f"warning: whoever reaches {address} may ask; --api-key-file or {VARIABLE} sets a key"
-            print(line, file=sys.stderr, flush=True)
+
+        def started() -> None:
+            if not is_loopback(options.host) and not allowed.keys:
+                line = f"warning: whoever reaches {address} may ask; --api-key-file or {VARIABLE} sets a key"
+                print(line, file=sys.stderr, flush=True)
+            print(f"{', '.join(names)}: {address}", flush=True)
+            print("Nothing that is sent is kept. Ctrl-C ends it.", flush=True)
+
         _logs(options.verbose)
-        server.Server(house.app, options.grace_s).run(sockets=[listener])
+        server.Server(house.app, options.grace_s, started).run(sockets=[listener])
     house.end(options.grace_s)
 
 
 def _logs(verbose: bool) -> None:
     """Say on standard error what goes wrong, and with `verbose` a line for each request."""
     logging.getLogger("inksweep.serve").setLevel(logging.DEBUG if verbose else logging.INFO)
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    for name in ("asyncio", "python_multipart"):  # they warn of what a client does wrong
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -77,6 +77,9 @@ class Guard:
         exchange = _Exchange(scope, receive, send, self._limits, self._traffic)
         try:
             await self._answer(scope, exchange)
+        except asyncio.CancelledError:  # the server ends, and its grace is over
+            if exchange.status is None:
+                await exchange.say(busy("the server ends"))
         finally:
             self._traffic.body_bytes -= exchange.received
             path = scope["path"] if scope["path"] in self._paths else "other"
@@ -158,8 +161,12 @@ class _Exchange:
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answer with one line of why not."""
+        """Answer with one line of why not, when what is still being sent has come and was dropped."""
         await self._drop_rest()
+        await self.say(refusal)
+
+    async def say(self, refusal: Refusal) -> None:
+        """Answer with one line of why not."""
         body = as_json({"error": refusal.line})
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self.send(

@@ -1,5 +1,6 @@
 """What the OpenAPI description says of requests and answers. Nothing is checked by these: bodies.py does that."""
 
+import math
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -108,7 +109,13 @@ def digits_body(size: int, most: int) -> dict[str, Any]:
     row = {"type": "array", "minItems": size, "maxItems": size, "items": pixel}
     picture = {"type": "array", "minItems": size, "maxItems": size, "items": row}
     lists = {"type": "array", "minItems": 1, "maxItems": most, "items": picture}
-    text = {"type": "string", "contentEncoding": "base64", "description": f"n * {size} * {size} bytes, a pixel each."}
+    text = {
+        "type": "string",
+        "contentEncoding": "base64",
+        "minLength": 4 * math.ceil(size * size / 3),
+        "pattern": "^[A-Za-z0-9+/]+={0,2}$",
+        "description": f"n * {size} * {size} bytes, a pixel each.",
+    }
     schema = {
         "type": "object",
         "required": ["pixels"],

@@ -52,6 +52,8 @@ def names(paths: Sequence[Path]) -> list[str]:
     for path in paths:
         parts = [part for part in path.absolute().parts if part not in NAMELESS]
         name, number = parts[-1] if len(parts) > 1 else "winner", 1
+        if name == path.name and path.suffix in (".pt", ".onnx"):
+            name = path.stem
         wanted = name
         while name in found:
             number += 1

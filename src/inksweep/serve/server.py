@@ -1,10 +1,11 @@
 """uvicorn as it is run here: a socket that listens before it starts, an end with exit code 0, no silent connections."""
 
 import importlib.util
+import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,12 +22,16 @@ SILENT_S = 20.0
 def listening(host: str, port: int) -> Iterator[socket.socket]:
     """Give a socket that listens, or raise InputError."""
     where = f"--host {host} --port {port}"
+    if not 0 <= port <= 65535:  # looked up, it would become another one
+        raise InputError(f"{where}: cannot be used (a port is from 0 to 65535); 0: any that is free")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         listener = socket.create_server(address[:2], family=family, backlog=1024)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+            reason = os.strerror(error.errno)  # Python's own text repeats the address
         raise InputError(
             f"{where}: cannot be used ({reason}); give another, or --port 0 for any that is free"
         ) from None
@@ -42,7 +47,7 @@ def address(host: str, port: int) -> str:
 class Server(uvicorn.Server):
     """Ends with exit code 0 on SIGTERM and Ctrl-C, and closes connections on which nothing comes."""
 
-    def __init__(self, app: ASGIApp, grace_s: float) -> None:
+    def __init__(self, app: ASGIApp, grace_s: float, started: Callable[[], None]) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -56,6 +61,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=max(1, round(grace_s)),
         )
         super().__init__(config)
+        self._say_started = started
         # Connections without a request under way: their last request, and since when it was seen to be over.
         self._silent: dict[Any, tuple[Any, float]] = {}
 
@@ -68,6 +74,11 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer, and say so: from here on a signal ends it with exit code 0."""
+        await super().startup(sockets)
+        self._say_started()
 
     async def on_tick(self, counter: int) -> bool:
         """Look after connections once a second; return whether to end."""

@@ -142,7 +142,7 @@ def test_the_picture_that_is_asked_is_black_ink_on_white_paper_where_it_was_draw
         page.draw(ONE)
         grey = page.asked(1).grey
         height, width = grey.shape
-        assert (width, height) == (480, 360)
+        assert (width, height) == (400, 300)
         rows, columns = np.nonzero(grey < 128)
         assert 0.22 < rows.min() / height < 0.25
         assert 0.80 < rows.max() / height < 0.83
@@ -157,9 +157,9 @@ def test_each_stroke_asks_again_with_all_strokes(show):
     one = page.asked(1).grey
     page.draw(TWO_DIGITS[1:])
     two = page.asked(2).grey
-    assert (two[:, :240] == one[:, :240]).all()
-    assert (two[:, 240:] < 128).any()
-    assert not (one[:, 240:] < 128).any()
+    assert (two[:, :200] == one[:, :200]).all()
+    assert (two[:, 200:] < 128).any()
+    assert not (one[:, 200:] < 128).any()
 
 
 def test_several_digits_have_boxes_over_their_ink_and_one_can_be_chosen(show):
@@ -228,7 +228,7 @@ def test_an_answer_that_comes_late_is_dropped(show):
     go_on = threading.Event()
 
     def answer(question: Question) -> tuple[int, Any]:
-        first = not (question.grey[:, 240:] < 128).any()
+        first = not (question.grey[:, 200:] < 128).any()
         if first:
             go_on.wait(10)
         return 200, reading(question.grey, "8" if first else "45")
@@ -269,8 +269,8 @@ def test_a_finger_draws_at_390_pixels_and_nothing_scrolls(show):
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     page.expect(".large", "7")
     rows = np.flatnonzero((page.asked(1).grey < 128).any(axis=1))
-    assert rows[0] < 0.3 * 360
-    assert rows[-1] > 0.78 * 360
+    assert rows[0] < 0.3 * 300
+    assert rows[-1] > 0.78 * 300
     assert page.page.evaluate("[scrollY, document.documentElement.scrollWidth]") == [0, 390]
     # The answer is to be seen without scrolling.
     large = page.page.locator(".large").bounding_box()
@@ -407,7 +407,7 @@ def test_a_label_that_does_not_fit_is_refused(show, label, said):
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "said"),
+    ("status", "line", "said"),
     [
         (413, "drawing.png: 9 MB, at most 8", "drawing.png: 9 MB, at most 8."),
         (400, None, "The service refused (400)."),

@@ -31,24 +31,24 @@ export const hasKey = () => key !== null;
 
 async function ask(path, options = {}) {
   const headers = { ...options.headers, ...(key === null ? {} : { Authorization: `Bearer ${key}` }) };
-  let response;
   try {
-    response = await fetch(path, { ...options, headers, cache: "no-store" });
+    const response = await fetch(path, { ...options, headers, cache: "no-store" });
+    if (!response.ok) throw await trouble(response);
+    return await response.json();
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error instanceof Trouble || error.name === "AbortError") throw error;
     throw new Trouble("The service does not answer. Is inksweep serve still running?");
   }
-  if (!response.ok) throw await trouble(response);
-  return response.json();
 }
 
 async function trouble(response) {
   const { status } = response;
-  let detail = "";
+  let reason = "";
   try {
-    const said = (await response.json()).error;
-    if (typeof said === "string") detail = said;
-  } catch {
+    const { error } = await response.json();
+    if (typeof error === "string") reason = error;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     // A proxy's page, or nothing.
   }
   const asked = Number(response.headers.get("Retry-After"));
@@ -61,7 +61,7 @@ async function trouble(response) {
     503: "The service is busy.",
   };
   const line = lines[status] ?? (status >= 500 ? `The service failed (${status}).` : `The service refused (${status}).`);
-  return new Trouble(detail && status !== 401 ? sentence(detail) : line, { status, wait_s });
+  return new Trouble(reason && status !== 401 ? sentence(reason) : line, { status, wait_s });
 }
 
 /** As a sentence, but a name that it begins with is left as it is. */

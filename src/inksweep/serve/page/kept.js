@@ -20,6 +20,8 @@ export class Kept {
     if (labels.length !== digits.length) {
       return `${count(digits.length, "digit")} found, and ${count(labels.length, "digit")} in the label.`;
     }
+    const [size, other] = [digits, this.digits].map((list) => list[0]?.pixels.length);
+    if (other && size !== other) return `What is kept has ${other} x ${other} pixels, this ${size} x ${size}.`;
     digits.forEach(({ pixels }, i) => this.digits.push({ pixels, label: labels[i] }));
     this.saved = false;
     this.show();

@@ -24,11 +24,10 @@ async function ask() {
   running?.abort();
   say("");
   if (surface.empty || !served.length) {
-    results.empty();
-    boxes();
-    part("spoken").textContent = "";
+    nothing();
     return;
   }
+  part("answer").setAttribute("aria-busy", "true");
   running = new AbortController();
   const { signal } = running;
   const since = performance.now();
@@ -42,9 +41,20 @@ async function ask() {
       boxes();
       speak();
     } catch (error) {
-      if (number === asked && error.name !== "AbortError") failed(error, ask);
+      if (number !== asked || error.name === "AbortError") return;
+      running.abort(); // the other winners' answers: all are asked again, or none is shown
+      failed(error, () => number === asked && ask());
+      if (error.wait_s === null) nothing();
     }
   }));
+  if (number === asked) part("answer").setAttribute("aria-busy", "false");
+}
+
+function nothing() {
+  part("answer").setAttribute("aria-busy", "false");
+  part("spoken").textContent = "";
+  results.empty();
+  boxes();
 }
 
 function failed(error, again) {
@@ -53,9 +63,8 @@ function failed(error, again) {
     askKey(again);
     return;
   }
-  const number = asked;
   say(error.wait_s === null ? error.message : `${error.message} Trying again in a moment.`);
-  if (error.wait_s !== null) setTimeout(() => number === asked && again(), 1000 * error.wait_s);
+  if (error.wait_s !== null) setTimeout(again, 1000 * error.wait_s);
 }
 
 function say(text) {
@@ -218,7 +227,7 @@ part("keep").addEventListener("submit", (event) => {
 part("forget").addEventListener("click", () => kept.empty());
 part("download").addEventListener("click", () => {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(kept.file(served[0].classes));
+  link.href = URL.createObjectURL(kept.file([...new Set(served.flatMap(({ classes }) => classes))]));
   link.download = "drawn.npz";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);

@@ -138,7 +138,7 @@ export class Results {
       button.type = "button";
       button.dataset.place = `${number}-${i}`;
       button.setAttribute("aria-pressed", digit === shown);
-      button.setAttribute("aria-label", `Digit ${i + 1}: ${digit.digit === "?" ? "not sure" : digit.digit}, ${percent(digit.confidence)}`);
+      button.setAttribute("aria-label", `Digit ${i + 1}: ${digit.digit}${digit.digit === "?" ? ", not sure" : ""}, ${percent(digit.confidence)}`);
       button.append(thumbnail(digit.pixels), element("span", "", digit.digit));
       button.addEventListener("click", () => this.choose(number, i));
       row.append(button);

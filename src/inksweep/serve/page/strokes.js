@@ -5,9 +5,9 @@
 
 export const RATIO = 3 / 4;
 
-// How wide the picture is that the service gets. A digit over a quarter of it has some 100 pixels, five times what the
+// How wide the picture is that the service gets. A digit over a quarter of it has some 100 pixels, four times what the
 // network looks at; a larger picture costs time and shows no more.
-const SENT = 480;
+const SENT = 400;
 
 const wide = (stroke, pressure, scale) => stroke.width * scale * (0.4 + 1.2 * pressure);
 

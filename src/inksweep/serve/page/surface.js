@@ -5,9 +5,11 @@ import { RATIO, paint, picture } from "./strokes.js";
 const SVG = "http://www.w3.org/2000/svg";
 const EMPTY = { strokes: [], opened: null };
 
-// Above either, a picture is made smaller before it is sent: 3,000 pixels are twice what the service works with.
+// What is larger is made smaller before it is sent: 3,000 pixels are twice what the service works with. What only this
+// browser may know (HEIC, AVIF) is sent as JPEG.
 const SENT_BYTES = 4e6;
 const SENT_SIDE = 3000;
+const SENT_AS_IT_IS = /^$|^image\/(png|jpeg|bmp|webp|tiff|gif|svg)/;
 
 export class Surface {
   /** `changed()` is called after each stroke, undo, redo, clear and picture; `tapped(index)` where a box is tapped. */
@@ -81,32 +83,35 @@ export class Surface {
 
   /** Shows a file; one that this browser cannot decode (TIFF) is sent all the same, and not shown. */
   async open(file) {
-    const name = file.name || "picture";
-    let bitmap = null;
+    const image = new Image();
+    image.src = URL.createObjectURL(file);
+    let isDecoded = true;
     try {
-      bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+      await image.decode();
     } catch {
-      // Not shown, and without boxes; the service says whether it is a picture.
+      isDecoded = false; // without boxes; the service says whether it is a picture
     }
-    this.become({ strokes: this.now.strokes, opened: { file, name, bitmap } });
+    URL.revokeObjectURL(image.src);
+    const shown = isDecoded && image.naturalWidth > 0 ? { image, width: image.naturalWidth, height: image.naturalHeight } : null;
+    this.become({ strokes: this.now.strokes, opened: { file, name: file.name || "picture", shown } });
   }
 
   /** What the service is to read: {blob, name, width, height}; a picture that was not decoded has no width. */
   async picture() {
     const { strokes, opened } = this.now;
     if (!opened) return { ...picture(strokes), name: "drawing.png" };
-    const { file, name, bitmap } = opened;
-    if (!bitmap) return { blob: file, name };
-    const { width, height } = bitmap;
-    const share = SENT_SIDE / Math.max(width, height);
-    if (file.size <= SENT_BYTES && share >= 1) return { blob: file, name, width, height };
+    const { file, name, shown } = opened;
+    if (!shown) return { blob: file, name };
+    const { image, width, height } = shown;
+    const share = Math.min(1, SENT_SIDE / Math.max(width, height));
+    if (file.size <= SENT_BYTES && share === 1 && SENT_AS_IT_IS.test(file.type)) return { blob: file, name, width, height };
     const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(width * Math.min(1, share)));
-    canvas.height = Math.max(1, Math.round(height * Math.min(1, share)));
+    canvas.width = Math.max(1, Math.round(width * share));
+    canvas.height = Math.max(1, Math.round(height * share));
     const context = canvas.getContext("2d");
     context.fillStyle = "#fff"; // JPEG has no transparency
     context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    context.drawImage(image, 0, 0, canvas.width, canvas.height);
     const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
     return { blob, name, width: canvas.width, height: canvas.height };
   }
@@ -192,11 +197,11 @@ export class Surface {
     const { strokes, opened } = this.now;
     if (!opened) {
       paint(context, this.drawing ? [...strokes, this.stroke] : strokes, canvas.width);
-    } else if (opened.bitmap) {
-      const { x, y, width, height } = within(opened.bitmap);
+    } else if (opened.shown) {
+      const { x, y, width, height } = within(opened.shown);
       context.imageSmoothingQuality = "high";
       const scale = canvas.width;
-      context.drawImage(opened.bitmap, x * scale, y * scale, width * scale, height * scale);
+      context.drawImage(opened.shown.image, x * scale, y * scale, width * scale, height * scale);
     }
   }
 

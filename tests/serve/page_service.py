@@ -15,12 +15,9 @@ import numpy as np
 from PIL import Image
 
 import inksweep
+from inksweep.serve.guard import POLICY
 
 FILES = Path(inksweep.__file__).parent / "serve" / "page"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 CLASSES = [str(digit) for digit in range(10)]
 

@@ -1,16 +1,24 @@
 """The page that `inksweep serve` shows, in Chromium: what is drawn is asked, what is answered is shown."""
 
 import io
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image, ImageDraw
 
+from inksweep.reading.reader import Reader
+from inksweep.serve import server
+from inksweep.serve.access import Access
+from inksweep.serve.house import House
+from inksweep.serve.limits import Limits
+from tests.serve.conftest import first_pixel
 from tests.serve.page_service import CLASSES, Question, Service, digit, reading, running
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
@@ -78,7 +86,7 @@ class Shown:
         assert len(self.service.asked) == count
         return self.service.asked[-1]
 
-    def expect(self, selector: str, text: str) -> None:
+    def expect(self, selector: str, text: str | re.Pattern[str]) -> None:
         sync_api.expect(self.page.locator(selector)).to_have_text(text)
 
     def texts(self, selector: str) -> list[str]:
@@ -92,7 +100,9 @@ def show(browser: Any) -> Iterator[Callable[..., Shown]]:
     with ExitStack() as stack:
 
         def opened(service: Service | None = None, **settings: Any) -> Shown:
-            service = stack.enter_context(running(service or Service()))
+            service = service or Service()
+            if not service.address:
+                stack.enter_context(running(service))
             context = browser.new_context(**({"viewport": {"width": 1280, "height": 860}} | settings))
             stack.callback(context.close)
             shown.append(Shown(service, context.new_page()))
@@ -102,6 +112,20 @@ def show(browser: Any) -> Iterator[Callable[..., Shown]]:
         for one in shown:
             assert one.foreign == []
             assert one.errors == []
+
+
+@contextmanager
+def served(*names: str) -> Iterator[Service]:
+    """Run the real service, whose winners take every picture for a 0; its questions are not kept."""
+    house = House({name: Reader(first_pixel, CLASSES, 28) for name in names}, Access(), Limits())
+    with server.listening("127.0.0.1", 0) as listener:
+        running = uvicorn.Server(uvicorn.Config(house.app, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        yield Service(address=server.address("127.0.0.1", listener.getsockname()[1]))
+        running.should_exit = True
+        thread.join()
+    house.end()
 
 
 def says(text: str) -> Answer:
@@ -149,6 +173,19 @@ def test_the_picture_that_is_asked_is_black_ink_on_white_paper_where_it_was_draw
         assert 0.45 < columns.min() / width < columns.max() / width < 0.54
         assert grey[0, 0] == 255
         assert grey.min() == 0
+
+
+def test_the_real_service_answers_the_page(show):
+    with served("night", "other") as service:
+        page = show(service)
+        page.draw(TWO_DIGITS)
+        sync_api.expect(page.page.locator(".large")).to_have_text(["00", "00"])
+        assert page.texts(".name") == ["night", "other"]
+        assert page.texts(".bars .best .share") == ["91.0%", "91.0%"]
+        assert page.page.locator("#boxes rect").count() == 2
+        page.page.keyboard.press("Escape")
+        drop(page.page, "notes.png", b"no picture")
+        page.expect("#trouble", re.compile("picture"))
 
 
 def test_each_stroke_asks_again_with_all_strokes(show):

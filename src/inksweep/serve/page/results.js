@@ -3,7 +3,6 @@
 /** A share as a person reads it; nothing is 100% sure. */
 export function percent(share) {
   if (share > 0.999) return "> 99.9%";
-  if (share > 0 && share < 0.001) return "< 0.1%";
   return `${(100 * share).toFixed(1)}%`;
 }
 

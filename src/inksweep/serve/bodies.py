@@ -74,10 +74,13 @@ def _cleaned(name: str | None) -> str:
     return "".join(sign for sign in name or "" if sign.isprintable())[:200] or NAMELESS
 
 
-def check_pixels(content: bytes, name: str, most: int) -> None:
-    """Raise HTTPException (413) if a picture says that it has more than `most` pixels; nothing is unpacked for that.
+def pixels_of(content: bytes, name: str, most: int) -> int:
+    """Return how many pixels a picture says that it has; nothing is unpacked for that.
 
-    Of what is no picture, or a damaged one, reading says what is wrong.
+    0 of what is no picture, or a damaged one: reading says what is wrong.
+
+    Raises:
+        HTTPException: more than `most` (413).
     """
     from PIL import Image
 
@@ -87,9 +90,10 @@ def check_pixels(content: bytes, name: str, most: int) -> None:
     except Image.DecompressionBombError:
         pixels = most + 1
     except Exception:
-        return
+        return 0
     if pixels > most:
         raise HTTPException(413, f"{name}: more than {most / 1e6:g} million pixels; make it smaller")
+    return pixels
 
 
 def digits(body: bytes, size: int, most: int) -> NDArray[np.uint8]:

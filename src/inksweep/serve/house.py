@@ -13,6 +13,7 @@ from inksweep.serve import routes, served, static
 from inksweep.serve.access import Access
 from inksweep.serve.guard import Guard
 from inksweep.serve.limits import Limits, Traffic
+from inksweep.serve.memory import Pixels
 from inksweep.serve.metrics import Metrics
 from inksweep.serve.routes import Room
 
@@ -34,7 +35,7 @@ class House:
         self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="picture")
         metrics.gauge("requests_under_way", "Requests to /v1/ without an answer.", lambda: traffic.requests)
         metrics.gauge("bodies_bytes", "Of their bodies, held in memory.", lambda: traffic.body_bytes)
-        room = Room(self._served, self._threads, limits, metrics)
+        room = Room(self._served, self._threads, Pixels(2 * limits.pixels), limits, metrics)
         inner = routes.app(room, inksweep.__version__, with_key=bool(access.keys))
         paths = {*static.add(inner), *inner.openapi()["paths"], "/docs", "/docs.css", "/openapi.json"}
         self.app: ASGIApp = Guard(

@@ -17,6 +17,7 @@ from inksweep.errors import InputError
 from inksweep.reading import doubt
 from inksweep.serve import bodies, documentation, schemas
 from inksweep.serve.limits import Limits
+from inksweep.serve.memory import Pixels
 from inksweep.serve.metrics import Metrics
 from inksweep.serve.served import Served
 
@@ -39,6 +40,8 @@ class Room:
     served: Mapping[str, Served]
     # Reads pictures, a thread a processor core.
     threads: Executor
+    # Of all pictures that they read at the same time.
+    pixels: Pixels
     limits: Limits
     metrics: Metrics
 
@@ -115,8 +118,8 @@ def _readings(made: FastAPI, room: Room) -> None:
         content, name = await bodies.picture(request)
 
         def work() -> bytes:
-            bodies.check_pixels(content, name, room.limits.pixels)
-            reading = reader.read(content, name=name, top=top, min_confidence=min_confidence)
+            with room.pixels.of(bodies.pixels_of(content, name, room.limits.pixels)):
+                reading = reader.read(content, name=name, top=top, min_confidence=min_confidence)
             return bodies.as_json(reading.as_json(pixels=pixels))
 
         return _json(await room.in_thread(work, request))

@@ -501,7 +501,7 @@ def test_a_python_block_runs(block: Block, desk: Desk, monkeypatch: pytest.Monke
         pytest.importorskip("onnxruntime")
         assert desk.inksweep(desk.root, ["export", "multirun/night/winner"]) == 0
         values["pixels"] = np.zeros((3, 28, 28), dtype=np.uint8)
-    if "drawn.npz" in block.text:  # as the page of `inksweep serve` makes it: tests/serve/test_page.py
+    if "drawn.npz" in block.text:  # as the page of `inksweep serve` makes it: tests/serve/page
         zeros = np.zeros((3, 28, 28), np.uint8)
         np.savez(desk.root / "drawn.npz", pixels=zeros, labels=zeros[:, 0, 0], classes=[str(n) for n in range(10)])
     text = block.text

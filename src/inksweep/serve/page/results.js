@@ -37,7 +37,7 @@ function likely({ digit, others }) {
 /** What is said below the answer, and to a screen reader. */
 export function words(reading) {
   const { digits } = reading;
-  if (!digits.length) return "No ink found.";
+  if (!digits.length) return reading.note === "no digit" ? "Ink, but no digit found." : "No ink found.";
   const unsure = digits.filter(({ digit }) => digit === "?");
   if (!unsure.length) return `${percent(reading.confidence)} sure`;
   if (digits.length > 1) return unsure.length === 1 ? "Not sure of one of them." : `Not sure of ${unsure.length} of them.`;

@@ -1,4 +1,4 @@
-"""server.py: the socket that it listens on, and connections on which nothing comes. How it starts and ends: test_command.py."""
+"""server.py: the socket that it listens on, and silent connections. How it starts and ends: test_command.py."""
 
 import socket
 from types import SimpleNamespace

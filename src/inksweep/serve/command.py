@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inksweep.opening import winner
+from inksweep.reading.reader import Reader
 from inksweep.serve import served, server
 from inksweep.serve.access import VARIABLE, access, is_loopback
 from inksweep.serve.house import House
@@ -58,6 +59,7 @@ def run(paths: Sequence[Path], options: Options) -> None:
     with server.listening(options.host, options.port) as listener:
         names = served.names(paths)
         readers = {name: winner.reader(path, "inksweep serve") for name, path in zip(names, paths, strict=True)}
+        _warm_up(readers)
         house = House(readers, allowed, options.limits)
         address = server.address(options.host, listener.getsockname()[1])
 
@@ -71,6 +73,16 @@ def run(paths: Sequence[Path], options: Options) -> None:
         _logs(options.verbose)
         server.Server(house.app, options.grace_s, started).run(sockets=[listener])
     house.end(options.grace_s)
+
+
+def _warm_up(readers: dict[str, Reader]) -> None:
+    """Read a stroke with each, so that the first who asks does not wait for imports and a first forward."""
+    import numpy as np
+
+    stroke = np.full((100, 100), 255, np.uint8)
+    stroke[20:80, 45:55] = 0
+    for reader in readers.values():
+        reader.read(stroke)
 
 
 def _logs(verbose: bool) -> None:

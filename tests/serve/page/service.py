@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ CLASSES = [str(digit) for digit in range(10)]
 
 @dataclass
 class Question:
-    """What the page asked: the winner, and the picture as it came."""
+    """What the page asked: the winner, the picture as it came, and its name."""
 
     winner: str
     picture: bytes
+    name: str | None
 
     @property
     def grey(self) -> np.ndarray:
@@ -84,6 +86,14 @@ def reading(grey: np.ndarray, text: str) -> dict[str, Any]:
     return made if digits else made | {"lines": [], "note": "no ink"}
 
 
+def picture(kind: str, body: bytes) -> tuple[bytes, str | None]:
+    """Return the picture in a body, and its name if it came in a form."""
+    if not kind.startswith("multipart/form-data"):
+        return body, None
+    (part,) = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body).get_payload()
+    return part.get_payload(decode=True), part.get_filename()
+
+
 class _Handler(BaseHTTPRequestHandler):
     service: Service
     protocol_version = "HTTP/1.1"
@@ -105,7 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.allowed():
             self.say(401, {"error": "no key"})
             return
-        question = Question(parse_qs(urlsplit(self.path).query)["winner"][0], body)
+        winner = parse_qs(urlsplit(self.path).query)["winner"][0]
+        question = Question(winner, *picture(self.headers["Content-Type"], body))
         self.service.asked.append(question)
         self.say(*self.service.answer(question))
 

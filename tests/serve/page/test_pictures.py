@@ -1,5 +1,7 @@
 """A picture instead of a drawing: dropped, pasted, opened."""
 
+import re
+
 import pytest
 
 from tests.serve.page.service import Service, digit
@@ -13,7 +15,8 @@ def test_a_photo_is_sent_as_it_is_and_shown_with_boxes(show, way):
     page = show(Service(answer=says("1")))
     way(page.page, "photo.png", photo())
     page.expect(".large", "1")
-    assert page.asked(1).picture == photo()
+    asked = page.asked(1)
+    assert (asked.picture, asked.name) == (photo(), "photo.png")
     # 1,000 x 500 pixels lie in the middle of a canvas whose sides are as 4 to 3.
     canvas, box = (page.page.locator(name).bounding_box() for name in ("#ink", "#boxes rect"))
     share = canvas["width"] / 1000
@@ -45,3 +48,6 @@ def test_a_picture_that_the_browser_does_not_know_is_read_all_the_same(show):
     drop(page.page, "scan.tiff", b"II*\0 not shown by Chromium")
     page.expect(".large", "1")
     assert page.asked(1).picture.startswith(b"II*")
+    page.expect("#hint", "scan.tiff: this browser cannot show it.")
+    page.page.keyboard.press("Escape")
+    page.expect("#hint", re.compile("Draw a digit"))

@@ -21,7 +21,7 @@ def test_the_real_service_answers_the_page(show):
         assert page.page.locator("#boxes rect").count() == 2
         page.page.keyboard.press("Escape")
         drop(page.page, "notes.png", b"no picture")
-        page.expect("#trouble", re.compile("picture"))
+        page.expect("#trouble", re.compile("^notes.png: "))
 
 
 def test_winners_stand_side_by_side(show):

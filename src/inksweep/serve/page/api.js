@@ -75,9 +75,14 @@ export async function winners() {
   return (await ask("v1/winners")).winners;
 }
 
-/** What a winner reads in a picture; each digit has what the network saw of it, and how likely each class is. */
-export function read(blob, winner, signal) {
+/** What a winner reads in a picture; each digit has what the network saw of it, and how likely each class is.
+ *
+ *  A picture with a name is sent with it: what is wrong with it is said of this name. */
+export function read({ blob, name }, winner, signal) {
   const query = new URLSearchParams({ winner, pixels: "true", top: "10" });
-  const headers = { "Content-Type": blob.type || "application/octet-stream" };
-  return ask(`v1/read?${query}`, { method: "POST", body: blob, headers, signal });
+  const path = `v1/read?${query}`;
+  if (!name) return ask(path, { method: "POST", body: blob, headers: { "Content-Type": blob.type }, signal });
+  const form = new FormData();
+  form.append("picture", blob, name);
+  return ask(path, { method: "POST", body: form, signal });
 }

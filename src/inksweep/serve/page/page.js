@@ -14,6 +14,8 @@ const kept = new Kept(part("kept"), keptChanged);
 let served = [];
 let sent = {}; // size of the picture that the readings are of
 
+const HINT = [...part("hint").childNodes];
+
 // ---- asking
 
 let asked = 0; // the newest question; an answer to an older one is dropped
@@ -34,7 +36,7 @@ async function ask() {
   const picture = await surface.picture();
   await Promise.all(served.map(async ({ name }, i) => {
     try {
-      const reading = await read(picture.blob, name, signal);
+      const reading = await read(picture, name, signal);
       if (number !== asked) return;
       sent = picture;
       results.answer(i, reading, performance.now() - since);
@@ -125,7 +127,9 @@ function changed() {
   part("undo").disabled = !surface.past.length;
   part("redo").disabled = !surface.future.length;
   part("clear").disabled = surface.empty;
-  part("hint").hidden = !surface.empty;
+  const unseen = opened && !opened.shown;
+  part("hint").hidden = !surface.empty && !unseen;
+  part("hint").replaceChildren(...(unseen ? [`${opened.name}: this browser cannot show it.`] : HINT));
   const drawn = strokes.length === 1 ? "1 stroke" : `${strokes.length} strokes`;
   const what = opened ? `picture ${opened.name}` : strokes.length ? drawn : "empty";
   part("ink").setAttribute("aria-label", `Canvas to draw on, ${what}`);

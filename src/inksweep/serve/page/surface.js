@@ -96,10 +96,10 @@ export class Surface {
     this.become({ strokes: this.now.strokes, opened: { file, name: file.name || "picture", shown } });
   }
 
-  /** What the service is to read: {blob, name, width, height}; a picture that was not decoded has no width. */
+  /** What the service is to read: {blob, name, width, height}; a drawing has no name, what was not decoded no width. */
   async picture() {
     const { strokes, opened } = this.now;
-    if (!opened) return { ...picture(strokes), name: "drawing.png" };
+    if (!opened) return picture(strokes);
     const { file, name, shown } = opened;
     if (!shown) return { blob: file, name };
     const { image, width, height } = shown;

@@ -36,7 +36,7 @@ def pixels(*classes: int) -> NDArray[np.uint8]:
 
 def test_requests_that_wait_at_the_same_time_are_one_forward_and_each_gets_its_own_answer() -> None:
     recorder = Recorder()
-    batcher = Batcher(recorder, Traffic(requests=20))
+    batcher = Batcher(recorder, Traffic(askers=20))
 
     async def ask() -> list[NDArray[np.float32]]:
         return await asyncio.gather(*(batcher.answer_soon(pixels(number % 10)) for number in range(20)))
@@ -49,7 +49,7 @@ def test_requests_that_wait_at_the_same_time_are_one_forward_and_each_gets_its_o
 
 def test_a_request_that_is_alone_does_not_wait_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "WAIT_S", 5.0)
-    batcher = Batcher(first_pixel, Traffic(requests=1))
+    batcher = Batcher(first_pixel, Traffic(askers=1))
     assert batcher.answer(pixels(7)).argmax() == 7
     assert asyncio.run(asyncio.wait_for(batcher.answer_soon(pixels(3)), 2)).argmax() == 3
     batcher.close()
@@ -58,7 +58,7 @@ def test_a_request_that_is_alone_does_not_wait_for_others(monkeypatch: pytest.Mo
 def test_threads_and_tasks_share_a_forward() -> None:
     recorder = Recorder()
     recorder.goes_on.clear()
-    batcher = Batcher(recorder, Traffic(requests=3))
+    batcher = Batcher(recorder, Traffic(askers=3))
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(batcher.answer, pixels(1))
         assert recorder.began.wait(10)
@@ -75,7 +75,7 @@ def test_threads_and_tasks_share_a_forward() -> None:
 def test_a_large_request_goes_in_parts_and_a_small_one_passes_it() -> None:
     recorder = Recorder()
     recorder.goes_on.clear()
-    batcher = Batcher(recorder, Traffic(requests=2))
+    batcher = Batcher(recorder, Traffic(askers=2))
     order: list[str] = []
     classes = [number % 10 for number in range(3 * MOST + 5)]
     with ThreadPoolExecutor(2) as threads:
@@ -100,7 +100,7 @@ def test_a_forward_that_fails_fails_for_those_in_it_and_the_next_works() -> None
             raise ArithmeticError("no")
         return first_pixel(rows)
 
-    batcher = Batcher(answer, Traffic(requests=1))
+    batcher = Batcher(answer, Traffic(askers=1))
     with pytest.raises(ArithmeticError):
         batcher.answer(pixels(5))
     assert batcher.answer(pixels(4)).argmax() == 4
@@ -111,7 +111,7 @@ def test_a_forward_that_fails_fails_for_those_in_it_and_the_next_works() -> None
 def test_who_gave_up_is_not_computed_for() -> None:
     recorder = Recorder()
     recorder.goes_on.clear()
-    batcher = Batcher(recorder, Traffic(requests=3))
+    batcher = Batcher(recorder, Traffic(askers=3))
 
     async def ask() -> int:
         first = asyncio.ensure_future(batcher.answer_soon(pixels(1)))
@@ -134,7 +134,7 @@ def test_who_gave_up_is_not_computed_for() -> None:
 def test_at_the_end_those_who_wait_are_told_and_new_ones_refused() -> None:
     recorder = Recorder()
     recorder.goes_on.clear()
-    batcher = Batcher(recorder, Traffic(requests=2))
+    batcher = Batcher(recorder, Traffic(askers=2))
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(batcher.answer, pixels(1))
         assert recorder.began.wait(10)
@@ -154,7 +154,7 @@ def test_at_the_end_those_who_wait_are_told_and_new_ones_refused() -> None:
 
 def test_each_forward_is_told_of() -> None:
     told: list[tuple[int, int]] = []
-    batcher = Batcher(first_pixel, Traffic(requests=1), lambda count, requests, _: told.append((count, requests)))
+    batcher = Batcher(first_pixel, Traffic(askers=1), lambda count, requests, _: told.append((count, requests)))
     batcher.answer(pixels(1, 2, 3))
     batcher.answer(pixels(1))
     batcher.close()

@@ -20,7 +20,7 @@ from inksweep.serve.limits import Traffic
 
 # How many digits go through the classifier at a time: more does not make one of them cheaper.
 MOST = 64
-# How long a digit waits for others, if there are requests whose digits may still come.
+# How long a digit waits for others, if there are requests that may ask too.
 WAIT_S = 0.002
 
 # Called after each forward: digits, requests, seconds.
@@ -50,7 +50,7 @@ class Batcher:
 
     Args:
         answer: the classifier; only that thread calls it.
-        traffic: how many requests there are. Where all of them wait here already, nothing is waited for.
+        traffic: how many may ask. Where all of them wait here already, nothing is waited for.
         observe: told of each forward, in that thread.
     """
 
@@ -164,7 +164,7 @@ class Batcher:
     def _may_grow(self) -> bool:
         return (
             not self._is_closed
-            and len(self._waiting) < self._traffic.requests
+            and len(self._waiting) < self._traffic.askers
             and sum(len(asked.left) for asked in self._waiting) < MOST
         )
 

@@ -35,7 +35,7 @@ class House:
         self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="picture")
         metrics.gauge("requests_under_way", "Requests to /v1/ without an answer.", lambda: traffic.requests)
         metrics.gauge("bodies_bytes", "Of their bodies, held in memory.", lambda: traffic.body_bytes)
-        room = Room(self._served, self._threads, Pixels(2 * limits.pixels), limits, metrics)
+        room = Room(self._served, self._threads, Pixels(2 * limits.pixels), traffic, limits, metrics)
         inner = routes.app(room, inksweep.__version__, with_key=bool(access.keys))
         paths = {*static.add(inner), *inner.openapi()["paths"], "/docs", "/docs.css", "/openapi.json"}
         self.app: ASGIApp = Guard(

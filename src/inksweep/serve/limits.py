@@ -1,6 +1,9 @@
 """What one server takes on, and what it has taken on at this moment."""
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 MIB = 2**20
 
@@ -28,9 +31,23 @@ class Limits:
 
 @dataclass
 class Traffic:
-    """What is under way. Only the event loop's thread changes it; others read."""
+    """What is under way. Only the event loop's thread changes requests and bytes; others read."""
 
     # Requests to /v1/.
     requests: int = 0
     # Of their bodies, as far as they have arrived.
     body_bytes: int = 0
+    # Those of them that may ask a classifier at any moment: a picture that waits for a thread is none of these.
+    askers: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Count a request as an asker; from any thread."""
+        with self._lock:
+            self.askers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.askers -= 1

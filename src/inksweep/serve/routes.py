@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from inksweep.errors import InputError
 from inksweep.reading import doubt
 from inksweep.serve import bodies, documentation, schemas
-from inksweep.serve.limits import Limits
+from inksweep.serve.limits import Limits, Traffic
 from inksweep.serve.memory import Pixels
 from inksweep.serve.metrics import Metrics
 from inksweep.serve.served import Served
@@ -42,6 +42,7 @@ class Room:
     threads: Executor
     # Of all pictures that they read at the same time.
     pixels: Pixels
+    traffic: Traffic
     limits: Limits
     metrics: Metrics
 
@@ -118,7 +119,8 @@ def _readings(made: FastAPI, room: Room) -> None:
         content, name = await bodies.picture(request)
 
         def work() -> bytes:
-            with room.pixels.of(bodies.pixels_of(content, name, room.limits.pixels)):
+            count = bodies.pixels_of(content, name, room.limits.pixels)
+            with room.pixels.of(count), room.traffic.asking():
                 reading = reader.read(content, name=name, top=top, min_confidence=min_confidence)
             return bodies.as_json(reading.as_json(pixels=pixels))
 
@@ -146,9 +148,12 @@ async def classified(room: Room, request: Request) -> Response:
         return bodies.digits(body, served.reader.size, room.limits.digits)
 
     if len(body) <= LONG_BYTES:
-        probabilities = await served.batcher.answer_soon(taken_apart())
+        with room.traffic.asking():
+            probabilities = await served.batcher.answer_soon(taken_apart())
         return _json(bodies.encoded(served.reader.classes, probabilities))
-    probabilities = await served.batcher.answer_soon(await asyncio.to_thread(taken_apart))
+    pixels = await asyncio.to_thread(taken_apart)
+    with room.traffic.asking():
+        probabilities = await served.batcher.answer_soon(pixels)
     return _json(await asyncio.to_thread(bodies.encoded, served.reader.classes, probabilities))
 
 

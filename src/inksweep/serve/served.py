@@ -32,7 +32,7 @@ def serve(readers: dict[str, Reader], traffic: Traffic, metrics: Metrics) -> dic
 
     Args:
         readers: what reads with each, by the winner's name; the first is the default.
-        traffic: how many requests there are.
+        traffic: how many may ask.
         metrics: told of each forward.
     """
     served = {}

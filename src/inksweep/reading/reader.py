@@ -181,7 +181,7 @@ class Reader:
             return []
         pixels = np.stack([piece.pixels for piece in pieces])
         probabilities = np.stack([piece.probabilities for piece in pieces])
-        return [float(value) for value in doubt.confidences(pixels, probabilities, self.answer)]
+        return [float(value) for value in doubt.confidences(pixels, probabilities, self.classes)]
 
     def _digit(self, piece: Piece, sure: float, seen: Picture, top: int, least: float) -> Digit:
         best = np.argsort(-piece.probabilities, kind="stable")[:top]

@@ -1,17 +1,20 @@
-"""Finds the ink of a picture, and frames a piece of it as MNIST's digits are framed.
-
-The ground (paper, canvas, blackboard) is what most of the picture shows, dark or light and unevenly lit. What stands
-out of it, against the noise, is ink. Framing follows how MNIST was made (LeCun et al., 1998: the digit's box scaled to
-20 x 20 with its aspect kept, smoothed, its centre of mass in the middle of 28 x 28).
-"""
+"""Finds the ink of a picture: what stands out of its ground against the noise, dark on light or light on dark."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-SMALL = 200  # the longest side, in pixels, at which the ground is estimated
-BOX = 20 / 28  # of the frame: the digit's longest side
+from inksweep.reading import ground
+from inksweep.reading.framing import frame
+
+__all__ = ["Ink", "find", "frame"]
+
+FAINTEST = 0.06  # of the ground's light: what differs less is no ink
+NOISES = 5.0  # standard deviations of the noise that ink must differ
+GRAIN = 0.012  # noise from which on a picture is smoothed before ink is looked for
+LEAST = 0.33  # of full ink: where ink ends
+FULL = 0.6  # of full ink: what a part must reach somewhere, or it is a ruled line, a shadow, or shines through
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Ink:
 
 
 def find(grey: np.ndarray) -> Ink:
-    """Find the ink of a picture, dark on light or light on dark.
+    """Find the ink of a picture.
 
     Args:
         grey: (height, width), 0 black to 1 white.
@@ -38,121 +41,83 @@ def find(grey: np.ndarray) -> Ink:
     from scipy import ndimage
 
     grey = np.asarray(grey, np.float32)
-    ground = _ground(grey)
-    dark = _dark_ink(grey, ground)
-    level, under = (grey, ground) if dark else (1 - grey, 1 - ground)
-    depth = np.clip((under - level) / np.maximum(under, 0.25), 0, 1)
-    noise = _noise(grey, depth)
-    floor = max(5 * noise, 0.06)
+    level = grey if ground.is_light(ground.small_copy(grey)) else 1 - grey
+    light = ground.light_of(level)
+    depth, usual, noise = _depth(level, light)
+    if noise > GRAIN and min(grey.shape) >= ground.LARGE:
+        level = ndimage.gaussian_filter(level, 1.0)
+        depth, usual, noise = _depth(level, light)
+    stages = {"ground": light if level is grey else 1 - light, "depth": np.clip(depth, 0, 1)}
+    floor = usual + max(NOISES * noise, FAINTEST)
     above = depth[depth > floor]
-    stages = {"ground": ground, "depth": depth}
-    nothing = Ink(np.zeros_like(depth), np.zeros(depth.shape, bool), stages)
-    if above.size < 3:
-        return nothing
-    middle = _otsu(above)
-    full = float(np.median(above[above >= middle]))
-    low = max(floor, 0.35 * full)
-    labels, count = ndimage.label(depth > low, np.ones((3, 3)))
-    if not count:
-        return nothing
-    sizes = np.bincount(labels.ravel())
-    peaks = ndimage.maximum(depth, labels, np.arange(count + 1))
-    kept = (peaks >= 0.6 * full) & (sizes >= max(8 if noise > 0.004 else 2, 0.02 * sizes[1:].max()))
-    kept[0] = False
-    mask = kept[labels]
-    near = ndimage.binary_dilation(mask, np.ones((3, 3)))
-    strength = np.where(near, np.clip((depth - noise) / max(full - noise, 1e-6), 0, 1), 0).astype(np.float32)
+    if not above.size:
+        return Ink(np.zeros_like(depth), np.zeros(depth.shape, bool), stages)
+    full = float(np.median(above[above >= ground.otsu(above)]))
+    mask = _parts(depth, max(floor, usual + LEAST * (full - usual)), usual + FULL * (full - usual), noise)
+    start = usual + 2 * noise
+    strength = np.clip((depth - start) / max(full - start, 1e-3), 0, 1)
+    strength = np.where(ndimage.maximum_filter(mask, 3), strength, 0).astype(np.float32)
     return Ink(strength, mask, {**stages, "ink": strength})
 
 
-def frame(strength: np.ndarray, mask: np.ndarray, size: int = 28) -> np.ndarray:
-    """Frame a piece of ink as MNIST's digits are: uint8 (size, size), white on black.
+def _depth(level: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """How far each pixel is below the ground, what that is where nothing is drawn, and the noise around it.
 
-    Args:
-        strength: (height, width), 0 ground to 1 full ink.
-        mask: (height, width), which pixels belong to the piece. Nothing True: an empty frame.
-        size: sides of the frame.
+    Ink lies on one side only: the noise is what the other side shows.
     """
-    from PIL import Image
+    depth = (light - level) / np.maximum(light, 0.25)
+    some = depth.ravel()[:: max(1, depth.size // 60_000)]
+    likely = some[some < FAINTEST + 2 * float(np.abs(np.minimum(some, 0)).mean())]
+    if likely.size < 0.1 * some.size:
+        return depth, 0.0, 0.0
+    usual = float(np.median(likely))
+    brighter = usual - some[some <= usual]
+    return depth, usual, float(np.sqrt(np.mean(np.minimum(brighter, 0.1) ** 2))) if brighter.size > 8 else 0.0
+
+
+def _parts(depth: np.ndarray, low: float, high: float, noise: float) -> np.ndarray:
+    """Connected parts above `low` that reach `high` somewhere, without specks and what frames the picture."""
     from scipy import ndimage
 
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return np.zeros((size, size), np.uint8)
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    piece = np.where(mask, strength, 0)[top:bottom, left:right].astype(np.float32)
-    longest = max(piece.shape)
-    box = round(BOX * size)
-    height, width = (max(1, round(side * box / longest)) for side in piece.shape)
-    small = np.asarray(Image.fromarray(piece).resize((width, height), Image.Resampling.HAMMING))
-    small = np.clip(small / max(float(np.percentile(small, 95)), 0.5), 0, 1)
-    down, across = ndimage.center_of_mass(small)
-    out = np.zeros((size, size), np.float32)
-    y = int(np.clip(round(size / 2 - 0.5 - down), 0, size - height))
-    x = int(np.clip(round(size / 2 - 0.5 - across), 0, size - width))
-    out[y : y + height, x : x + width] = small
-    return np.rint(out * 255).astype(np.uint8)
+    labels, count = ndimage.label(depth > low, np.ones((3, 3)))
+    if not count:
+        return np.zeros(depth.shape, bool)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    peaks = np.asarray(ndimage.maximum(depth, labels, np.arange(count + 1)))
+    kept = peaks >= high
+    kept[0] = False
+    boxes = ndimage.find_objects(labels)
+    if min(depth.shape) >= ground.LARGE:
+        kept[1:] &= ~_around(boxes, sizes[1:], depth.shape, kept[1:])
+        # A few pixels that noise has thrown together; in a large noisy picture there are larger ones.
+        kept &= sizes >= max(12 if noise > 0.003 else 4, depth.size // 60_000)
+    if not kept.any():
+        return np.zeros(depth.shape, bool)
+    kept &= sizes >= 0.01 * sizes[kept].max()
+    found: np.ndarray = kept[labels]
+    return found
 
 
-def _ground(grey: np.ndarray) -> np.ndarray:
-    """The ground as a smooth surface of second degree, fitted again and again to what lies near it."""
-    height, width = grey.shape
-    step = max(1, -(-max(height, width) // 64))
-    points = grey[step // 2 :: step, step // 2 :: step]
-    terms = _terms(points.shape)
-    ring = np.zeros(points.shape, bool)
-    ring[[0, -1]] = ring[:, [0, -1]] = True
-    cut = _otsu(points.ravel())
-    light = points > cut
-    share = light.mean() + light[ring].mean()
-    chosen = light if share >= 1 else ~light
-    flat, fitted = points.ravel(), terms.reshape(-1, terms.shape[-1])
-    weights = chosen.ravel().astype(np.float32)
-    surface = np.full(flat.shape, np.median(flat[chosen.ravel()]) if chosen.any() else flat.mean())
-    for _ in range(6):
-        if weights.sum() < 12:
-            break
-        scaled = fitted * weights[:, None]
-        found = np.linalg.lstsq(scaled.T @ fitted + 1e-3 * np.eye(fitted.shape[1]), scaled.T @ flat, rcond=None)[0]
-        surface = fitted @ found
-        rest = np.abs(flat - surface)
-        near = max(2.5 * float(np.median(rest[chosen.ravel()])), 0.02)
-        weights = 1 / (1 + (rest / near) ** 4)
-    else:
-        fitting: np.ndarray = np.clip(_terms(grey.shape) @ found, 0, 1).astype(np.float32)
-        return fitting
-    return np.full(grey.shape, surface.mean(), np.float32)
-
-
-def _terms(shape: tuple[int, ...]) -> np.ndarray:
-    y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in shape), indexing="ij")
-    terms: np.ndarray = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    return terms
-
-
-def _dark_ink(grey: np.ndarray, ground: np.ndarray) -> bool:
-    rest = grey - ground
-    return float(np.sum(rest[rest < 0] ** 2)) >= float(np.sum(rest[rest > 0] ** 2))
-
-
-def _noise(grey: np.ndarray, depth: np.ndarray) -> float:
-    """Standard deviation of the noise, from the differences of neighbours where most of the picture is."""
-    if min(grey.shape) < 3:
-        return 0.0
-    across = np.abs(grey[:, 1:] - grey[:, :-1])
-    return float(np.median(across)) / 0.954
-
-
-def _otsu(values: np.ndarray) -> float:
-    """The level that parts values into two classes with the least variance inside them (Otsu, 1979)."""
-    least, greatest = float(values.min()), float(values.max())
-    if greatest - least < 1e-3:
-        return least
-    counts, edges = np.histogram(values, 256, (least, greatest))
-    middles = (edges[:-1] + edges[1:]) / 2
-    below, moments = np.cumsum(counts), np.cumsum(counts * middles)
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (moments / below - (moments[-1] - moments) / above) ** 2
-    best = between[:-1]
-    return float(edges[1 + int(np.nanargmax(best))])
+def _around(
+    boxes: list[tuple[slice, slice]], sizes: np.ndarray, shape: tuple[int, ...], kept: np.ndarray
+) -> np.ndarray:
+    """Which parts are no strokes: the edge of a table, a shadow, a drawn frame. Never all: one that is alone stays."""
+    height, width = shape
+    odd = np.zeros(len(boxes), bool)
+    for number, (rows, columns) in enumerate(boxes):
+        tall, wide = rows.stop - rows.start, columns.stop - columns.start
+        touches = (rows.start == 0) + (rows.stop == height) + (columns.start == 0) + (columns.stop == width)
+        along = tall > 0.9 * height or wide > 0.9 * width
+        filled = sizes[number] / (tall * wide)
+        strip = touches >= 1 and min(tall / height, wide / width) < 0.12 and along
+        framed = tall > 0.8 * height and wide > 0.8 * width and filled < 0.25 and touches != 1
+        solid = touches >= 2 and filled > 0.5 and along
+        odd[number] = strip or (framed and touches != 0) or solid
+    inside = kept & ~odd
+    # What is left must be worth looking at: at least a tenth of the picture's height or width.
+    large = any(
+        max((rows.stop - rows.start) / height, (columns.stop - columns.start) / width) > 0.1
+        for number, (rows, columns) in enumerate(boxes)
+        if inside[number]
+    )
+    return odd if large else np.zeros(len(boxes), bool)

@@ -59,7 +59,7 @@ def measured(rounds: int, batches: int, overrides: Sequence[str]) -> tuple[int, 
     digits = dataset.load(conf.data).train
     digits = digits.subset(slice(0, batches * conf.data.batch_size))
     order = dataset.IndexBatches(len(digits), conf.data.batch_size, conf.seed)
-    loader = dataset.loader(digits, order)
+    loader = dataset.Loader(digits, order)
 
     def bare() -> Iterable[tuple[Tensor, Tensor]]:
         for rows in order:

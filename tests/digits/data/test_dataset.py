@@ -163,7 +163,7 @@ def test_the_loader_yields_the_batches_of_the_order(splits: Splits) -> None:
     batches = IndexBatches(len(splits.train), 50, seed=1)
     batches.set_epoch(1, skip_batches=4)
     expected = [(splits.train.images[rows], splits.train.labels[rows]) for rows in batches]
-    loaded = list(dataset.loader(splits.train, batches))
+    loaded = list(dataset.Loader(splits.train, batches))
     assert len(loaded) == len(expected) == 2
     for (images, labels), (expected_images, expected_labels) in zip(loaded, expected, strict=True):
         assert torch.equal(images, expected_images)
@@ -172,7 +172,7 @@ def test_the_loader_yields_the_batches_of_the_order(splits: Splits) -> None:
 
 def test_the_loader_draws_nothing_from_the_global_random_numbers(splits: Splits) -> None:
     before = torch.get_rng_state()
-    list(dataset.loader(splits.train, IndexBatches(len(splits.train), 50, seed=1)))
+    list(dataset.Loader(splits.train, IndexBatches(len(splits.train), 50, seed=1)))
     assert torch.equal(torch.get_rng_state(), before)
 
 

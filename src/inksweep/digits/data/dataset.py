@@ -1,7 +1,7 @@
 """Digits as tensors: splits, batches in an order of their own, and the step from stored pixels to network input.
 
 Pictures stay uint8 and memory-mapped, so that several processes on a machine share one copy; they become numbers
-around zero a batch at a time. A batch is asked for by a tensor of row numbers and costs one gather.
+around zero a batch at a time. Pictures are asked for by a tensor of row numbers, in one gather.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,9 @@ from inksweep.digits.config.data import DataConfig
 from inksweep.digits.data.arrays import prepare
 
 Batch = tuple[Tensor, Tensor]
+
+# Pictures that are gathered at once, to be cut into batches: what a gather costs besides the copying is shared by them.
+GATHERED = 1024
 
 
 class Digits(Dataset[Batch]):
@@ -117,10 +120,14 @@ class IndexBatches(Sampler[Tensor]):
         return self._order(epoch)[: len(self) * self.batch_size].view(len(self), self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
+        return self.pieces(1)
+
+    def pieces(self, batches: int) -> Iterator[Tensor]:
+        """Yield the row numbers of so many batches at a time, (batches * batch_size,) int64; the last may be fewer."""
         order = self._order(self.epoch).to(self.device)
         rows = order[self.skip_batches * self.batch_size : len(self) * self.batch_size]
         # split() of nothing would still give one, empty, piece.
-        return iter(torch.split(rows, self.batch_size)) if len(rows) else iter(())
+        return iter(rows.split(batches * self.batch_size)) if len(rows) else iter(())
 
     def _order(self, epoch: int) -> Tensor:
         """Return all rows in the order of an epoch, (size,) int64."""
@@ -129,12 +136,35 @@ class IndexBatches(Sampler[Tensor]):
         return torch.randperm(self.size, generator=torch.Generator().manual_seed(mixed))
 
 
-def loader(digits: Digits, batches: IndexBatches) -> DataLoader[Batch]:
-    """Return a DataLoader whose batches are (images (b, h, w) uint8, labels (b,) int64): one gather each, no workers.
+class Loader:
+    """The batches of an order, again and again: images (b, h, w) uint8 and labels (b,) int64, gathered without workers.
 
     It draws nothing from the global random numbers.
+
+    Args:
+        digits: what the row numbers are of.
+        order: which rows; its `set_epoch` says of which epoch the next pass is.
     """
-    return DataLoader(digits, batch_size=None, sampler=batches, collate_fn=_as_it_is, generator=torch.Generator())
+
+    def __init__(self, digits: Digits, order: IndexBatches) -> None:
+        self._batch_size = order.batch_size
+        sampler = _Pieces(order, max(1, GATHERED // order.batch_size))
+        options: dict[str, Any] = {"collate_fn": _as_it_is, "generator": torch.Generator()}
+        self._loader = DataLoader(digits, batch_size=None, sampler=sampler, **options)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for images, labels in self._loader:
+            yield from zip(images.split(self._batch_size), labels.split(self._batch_size), strict=True)
+
+
+class _Pieces(Sampler[Tensor]):
+    """Row numbers of several batches of an order at a time."""
+
+    def __init__(self, order: IndexBatches, batches: int) -> None:
+        self._order, self._batches = order, batches
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self._order.pieces(self._batches)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -16,7 +16,7 @@ from inksweep.digits.config.parse import plain
 from inksweep.digits.config.schema import TRUSTED, Config
 from inksweep.digits.data import dataset
 from inksweep.digits.optim import parameter_groups
-from inksweep.digits.training import compiler
+from inksweep.digits.training import compiler, shortcuts
 from inksweep.digits.training.device import autocast
 from inksweep.digits.training.graph import GraphLearner, obstacle
 from inksweep.digits.training.learner import Learner
@@ -57,10 +57,12 @@ def build_learner(conf: Config, device: torch.device) -> Learner:
         return (pictures - mean).div_(std)
 
     optimizer = _build_optimizer(conf, model, device)
+    if trainer.precision.value != "float16":
+        shortcuts.lighten(optimizer)
     return _learner_class(conf, device, optimizer)(
         model,
         optimizer,
-        partial(build("scheduler", conf.scheduler, _partial_=True), epochs=trainer.epochs),
+        _build_schedule(conf),
         plain_input if isinstance(augment, Identity) else augmented_input,
         nn.CrossEntropyLoss(label_smoothing=trainer.label_smoothing),
         device,
@@ -102,6 +104,12 @@ def _learner_class(conf: Config, device: torch.device, optimizer: Optimizer) -> 
         log.warning("the training step cannot be a CUDA graph (%s): it is the plain one, which is slower", reason)
         return Learner
     return partial(GraphLearner, recorder=CudaRecorder())
+
+
+def _build_schedule(conf: Config) -> Callable[[float], float]:
+    built = build("scheduler", conf.scheduler, _partial_=True)
+    # Hydra's partial function asks at every call whether it may be called, which takes longer than the call.
+    return partial(built.func, *built.args, **built.keywords, epochs=conf.trainer.epochs)
 
 
 def _build_optimizer(conf: Config, model: nn.Module, device: torch.device) -> Optimizer:

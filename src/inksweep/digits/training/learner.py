@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from inksweep.digits.data import dataset
 from inksweep.digits.data.dataset import Batch, Digits, IndexBatches
+from inksweep.digits.training import shortcuts
 
 # Added to the seed of an augmentation that draws on the device, whose other draws (dropout) begin with the seed itself.
 OTHER_STREAM = 1 << 40
@@ -66,6 +67,7 @@ class Learner:
         self.step = 0
         # Of the steps since the last mean_loss().
         self.loss_sum, self.losses = torch.zeros((), device=device), 0
+        self.backward = Tensor.backward if compiled else shortcuts.backward_of(self.loss_sum)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -79,7 +81,7 @@ class Learner:
             digits: the training split, on the learner's device.
             order: of its rows.
         """
-        loader = dataset.loader(digits, order)
+        loader = dataset.Loader(digits, order)
 
         def batches(epoch: int, skip: int) -> Iterable[Batch]:
             order.set_epoch(epoch, skip)
@@ -124,7 +126,7 @@ class Learner:
             loss = self.criterion(self.forward(inputs), labels)
         for parameter in self.parameters:  # what optimizer.zero_grad() does, in a tenth of the time
             parameter.grad = None
-        self.scaler.scale(loss).backward()
+        self.backward(self.scaler.scale(loss))
         if self.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)

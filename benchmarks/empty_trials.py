@@ -17,11 +17,13 @@ TRIALS = 60
 def rows(place: Place) -> Iterator[Row]:
     """Measure ours and plain Optuna in alternation, the stock sweeper between them."""
     trials, rounds = (4, 1) if place.quick else (TRIALS, 3)
+    # No peer writes a report.
+    report = "hydra.sweeper.report=false"
     words = [f"hydra.sweeper.n_trials={trials}", "hydra.sweeper.n_jobs=2", "hydra.sweeper.study_name=empty"]
     ours, stock, plain = [], [], []
     for number in range(rounds):
         with folder() as out:
-            ours.append(place.command("ours", [*APP, "hydra/sweeper=inksweep", *words], cwd=out))
+            ours.append(place.command("ours", [*APP, "hydra/sweeper=inksweep", report, *words], cwd=out))
         with folder() as out:
             words_of = place.peer("optuna_empty.py", "--trials", trials // 2, "--seed")
             plain.append(place.command("Optuna, 2 processes", [*words_of, "1"], beside=[*words_of, "2"], cwd=out))

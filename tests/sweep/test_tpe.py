@@ -50,6 +50,24 @@ def test_with_few_trials_it_is_optunas_own():
     assert suggested(study_of(60, ours)) == suggested(study_of(60, optunas))
 
 
+def test_in_a_conditional_space_too():
+    def objective(trial):
+        value = trial.suggest_float("lr", 1e-4, 1, log=True)
+        if trial.suggest_categorical("model", ["cnn", "mlp"]) == "cnn":
+            return value + trial.suggest_int("depth", 1, 4)
+        if trial.suggest_categorical("wide", [True, False]):
+            value += trial.suggest_float("dropout", 0, 1)
+        return value - trial.suggest_int("width", 8, 64)
+
+    def points(sampler):
+        study = optuna.create_study(sampler=sampler)
+        study.optimize(objective, 40)
+        return [trial.params for trial in study.trials]
+
+    options = {"seed": 3, "multivariate": True, "group": True, "constant_liar": True}
+    assert points(JointTPESampler(**options)) == points(optuna.samplers.TPESampler(**options))
+
+
 def test_each_trial_sees_those_that_ended_before_it():
     seen = []
     study = study_of(20, JointTPESampler(gamma=lambda count: seen.append(count) or 5))

@@ -7,6 +7,7 @@ holds at most 25 of them; that of the others needs no thousands, and counts olde
 
 import heapq
 from collections.abc import Container
+from copy import copy
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -31,13 +32,16 @@ class JointTPESampler(TPESampler):
         if considered is not None and considered < 2 * GOOD:
             raise ValueError(f"considered={considered}: must be at least {2 * GOOD}, or null")
         super().__init__(**options)
-        self.considered = considered
+        self.considered, self._is_grouped = considered, bool(options.get("group"))
         self._number = -1
         self._view: Study | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the parameters that are sampled together."""
-        return super().infer_relative_search_space(self._bounded(study, trial), trial)
+        bounded = self._bounded(study, trial)
+        if isinstance(bounded, _Bounded) and self._is_grouped:
+            bounded = bounded.of_each_branch()
+        return super().infer_relative_search_space(bounded, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -68,6 +72,16 @@ class _Bounded(Study):
         sign = -1 if study.direction is StudyDirection.MAXIMIZE else 1
         others = [other for other in study.get_trials(deepcopy=False, states=SEEN) if other.number != trial.number]
         self._shown = considered(others, limit, sign)
+
+    def of_each_branch(self) -> "_Bounded":
+        """Return the same with one trial for each set of parameters: groups are made of these sets alone."""
+        first: dict[frozenset[str], FrozenTrial] = {}
+        for trial in self._shown:
+            if trial.state is not TrialState.RUNNING:
+                first.setdefault(frozenset(trial.distributions), trial)
+        study = copy(self)
+        study._shown = list(first.values())
+        return study
 
     # Private: how Optuna's samplers read a study. Under another name they would see the whole of it, and be slower.
     def _get_trials(

@@ -23,13 +23,18 @@ from inksweep.sweep.study.journal import open_journal
 from inksweep.sweep.study.notes import OWNER
 
 APP = """
-import time
+import json, time
+from pathlib import Path
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from inksweep import trial
 from inksweep.errors import one_line_errors
 
 @hydra.main(config_path=None, config_name="config")
 def main(cfg):
+    summary = Path(HydraConfig.get().runtime.cwd, "night/summary.json")
+    while cfg.x < cfg.below_waits and json.loads(summary.read_text())["trials"]["complete"] < 2:
+        time.sleep(0.02)
     for step in range(1, 6):
         time.sleep(cfg.sleep)
         trial.report(step, cfg.x, total=5)
@@ -39,7 +44,7 @@ def main(cfg):
 
 if __name__ == "__main__":
     from hydra.core.config_store import ConfigStore
-    ConfigStore.instance().store(name="config", node={"x": 0.0, "sleep": 0.02})
+    ConfigStore.instance().store(name="config", node={"x": 0.0, "sleep": 0.02, "below_waits": 0.0})
     with one_line_errors():
         main()
 """
@@ -81,9 +86,11 @@ def states(app):
 @pytest.mark.full
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_launcher_gives_slots(app, launcher):
-    # The best first: those that follow are worse at their first report, and are pruned there.
+    # The best first: those that follow are worse at their first report, and are pruned there. They wait until both of
+    # the first, of which either may be the slower one, have ended.
     points = "[{x: 0.9},{x: 0.8},{x: 0.1},{x: 0.2}]"
     words = ["hydra.sweeper.n_trials=4", f"hydra.sweeper.enqueue={points}", "hydra.sweeper.pruner.n_startup_trials=2"]
+    words.append("below_waits=0.5")
     done = subprocess.run(command(launcher, *words), cwd=app, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert states(app) == [TrialState.COMPLETE] * 2 + [TrialState.PRUNED] * 2

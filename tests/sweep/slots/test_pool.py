@@ -102,10 +102,14 @@ def test_devices_are_counted_without_touching_them(monkeypatch, tmp_path):
     tool.chmod(0o755)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    pool._listed_devices.cache_clear()
     assert pool.visible_devices() == ["0", "1"]
     tool.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
+    assert pool.visible_devices() == ["0", "1"]  # it was asked once
+    pool._listed_devices.cache_clear()
     assert pool.visible_devices() == []
+    pool._listed_devices.cache_clear()
 
 
 @pytest.mark.parametrize(("key", "value"), [("n_jobs", 0), ("threads", 0), ("max_growth_mb", 0)])

@@ -13,7 +13,7 @@ import pytest
 from inksweep.paths import SweepDir
 from inksweep.sweep.study import reader
 from inksweep.sweep.study.journal import JournalFile, KernelLock
-from inksweep.sweep.study.notes import REASON
+from inksweep.sweep.study.notes import OWNER, REASON
 from inksweep.sweep.study.reader import _Reader
 from inksweep.sweep.study.storage import Address, open_study
 
@@ -106,6 +106,7 @@ def test_what_does_not_fit_on_the_disk_leaves_the_journal_as_it_was(address, roo
 def test_what_the_disk_refuses_in_the_end_is_taken_back(address, monkeypatch):
     journal = begun(address)
     study = open_study(address, ["maximize"])
+    trial = study.ask()
     before = journal.read_bytes()
 
     def full(descriptor):
@@ -114,9 +115,25 @@ def test_what_the_disk_refuses_in_the_end_is_taken_back(address, monkeypatch):
     with monkeypatch.context() as disk:
         disk.setattr(os, "fsync", full)
         with pytest.raises(OSError, match=r"No space left on device: '.*study\.journal'"):
-            study.ask()
+            study.tell(trial, 5.0)
     assert journal.read_bytes() == before
-    assert study.ask().number == 3
+    assert study.ask().number == 4
+
+
+def test_a_trial_waits_for_the_disk_when_it_begins_to_run_and_when_it_has_ended(address, monkeypatch):
+    study = open_study(address, ["maximize"])
+    synced, wait = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(address.sweep), wait(file)))
+    study.enqueue_trial({"x": 0.5})
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    waits = [len(synced)]
+    trial.set_user_attr(OWNER, {"id": "me"})
+    trial.report(0.5, 1)
+    waits.append(len(synced))
+    study.tell(trial, 0.5)
+    # That a queued trial begins is a change of its state, too.
+    assert [*waits, len(synced)] == [1, 2, 3]
 
 
 def write(path: Path, name: str) -> None:

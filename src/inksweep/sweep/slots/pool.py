@@ -4,6 +4,7 @@ A worker that dies takes its own trial with it and is replaced; workers die with
 job/worker.py; what goes over the pipe between the two stands in job/job.py.
 """
 
+import functools
 import os
 import pickle
 import subprocess
@@ -213,6 +214,12 @@ def visible_devices() -> list[str]:
     """Return the CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them, without touching them."""
     if (allowed := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [device for device in allowed.split(",") if device]
+    return list(_listed_devices())
+
+
+@functools.cache
+def _listed_devices() -> list[str]:
+    """Return the CUDA devices of this machine; they are asked for once, which takes a part of a second."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):

@@ -23,10 +23,21 @@ from optuna.storages.journal._storage import JournalOperation
 from inksweep.errors import InputError
 from inksweep.files import flush, has_locks
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 log = logging.getLogger(__name__)
 
-# Entries that need not be on disk at once: what follows and matters (who runs a trial, how it ended) waits for both.
-PASSING = (JournalOperation.SET_TRIAL_PARAM, JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE)
+# Entries that need not be on disk at once: what follows and matters (who runs a trial, how it ended) waits for both. A
+# trial that nobody ran yet may be lost with the power: its point is queued or suggested again.
+PASSING = (
+    JournalOperation.CREATE_TRIAL,
+    JournalOperation.SET_TRIAL_PARAM,
+    JournalOperation.SET_TRIAL_SYSTEM_ATTR,
+    JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE,
+)
 
 
 # What may stand around an entry, or instead of one: blanks, line ends of Windows, a byte order mark. Not zeros: before
@@ -44,21 +55,48 @@ class KernelLock(BaseJournalFileLock):
         self._journal = journal
 
     @cached_property
-    def _lock(self) -> FileLock | JournalFileOpenLock:
-        if has_locks(self._journal.parent):
-            return FileLock(f"{self._journal}.lock")
-        return JournalFileOpenLock(f"{self._journal}.open")
+    def _lock(self) -> "Flock | FileLock | JournalFileOpenLock":
+        if not has_locks(self._journal.parent):
+            return JournalFileOpenLock(f"{self._journal}.open")
+        path = f"{self._journal}.lock"
+        return FileLock(path, poll_interval=0.001) if fcntl is None else Flock(path)
 
     def acquire(self) -> bool:
         """Wait for the lock."""
-        if isinstance(self._lock, JournalFileOpenLock):
-            return self._lock.acquire()
-        self._lock.acquire(poll_interval=0.001)  # its holder needs a few milliseconds
+        self._lock.acquire()
         return True
 
     def release(self) -> None:
         """Let go of it."""
         self._lock.release()
+
+
+class Flock:
+    """The kernel's lock on the file `path`, without more: a trial takes it a dozen times.
+
+    FileLock, which also keeps threads and forks of a process apart, takes 140 microseconds instead of 2.
+    """
+
+    def __init__(self, path: str):
+        self._path, self._file = path, -1
+
+    def acquire(self) -> None:
+        """Wait for the lock."""
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+
+    def release(self) -> None:
+        """Let go of it, also where a process that was just forked has the file open."""
+        file, self._file = self._file, -1
+        try:
+            fcntl.flock(file, fcntl.LOCK_UN)
+        finally:
+            os.close(file)
 
 
 class PlainFile(JournalFileBackend):

@@ -80,8 +80,20 @@ def test_a_digit_that_is_not_sure_says_what_it_may_be(show):
     page = show(Service(answer=says("?")))
     page.draw(ONE)
     page.expect(".large", "?")
-    page.expect(".sure", "Not sure. Perhaps 4 or 9.")
-    page.expect("#spoken", "unknown. Not sure. Perhaps 4 or 9.")
+    page.expect(".sure", "Not sure; perhaps 4 or 9.")
+    page.expect("#spoken", "unknown. Not sure; perhaps 4 or 9.")
+
+
+def test_what_is_probably_no_digit_says_so(show):
+    def answer(question: Question) -> tuple[int, Any]:
+        read = reading(question.grey, "?")
+        read["digits"][0]["confidence"] = 0.05  # and a 4 with 0.5, if it is a digit
+        return 200, read
+
+    page = show(Service(answer=answer))
+    page.draw(ONE)
+    page.expect(".sure", "Probably no digit. If it is one, 4 or 9.")
+    page.expect(".bars .note", "if it is one of them at all")
 
 
 def test_a_canvas_that_was_erased_has_no_ink(show):

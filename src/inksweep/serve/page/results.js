@@ -34,6 +34,9 @@ function likely({ digit, others }) {
   return all.sort((a, b) => b.share - a.share);
 }
 
+/** Whether it is rather none of the classes: it is much less sure of the best one than this is likelier than the others. */
+const isDoubted = (digit) => digit.confidence < 0.5 * likely(digit)[0].share;
+
 /** What is said below the answer, and to a screen reader. */
 export function words(reading) {
   const { digits } = reading;
@@ -41,9 +44,11 @@ export function words(reading) {
   const unsure = digits.filter(({ digit }) => digit === "?");
   if (!unsure.length) return `${percent(reading.confidence)} sure`;
   if (digits.length > 1) return unsure.length === 1 ? "Not sure of one of them." : `Not sure of ${unsure.length} of them.`;
-  const guesses = likely(digits[0]).filter(({ share }) => share >= 0.2);
-  const names = guesses.slice(0, 2).map(({ name }) => name);
-  return names.length ? `Not sure. Perhaps ${names.join(" or ")}.` : "Not sure. It looks like none of the digits.";
+  const [digit] = digits;
+  const guesses = likely(digit).filter(({ share }) => share >= 0.2).slice(0, 2).map(({ name }) => name);
+  const names = guesses.join(" or ");
+  if (isDoubted(digit)) return `Probably no digit.${names && ` If it is one, ${names}.`}`;
+  return names ? `Not sure; perhaps ${names}.` : "Not sure.";
 }
 
 export class Results {
@@ -169,6 +174,7 @@ function detail(digit, { classes = [] }) {
   const rows = classes.length > 12 || !classes.length ? shares.slice(0, 10)
     : classes.map((name) => ({ name, share: shares.find((other) => other.name === name)?.share ?? 0 }));
   bars.append(...rows.map(({ name, share }) => bar(name, share, name === digit.digit)));
+  if (isDoubted(digit)) bars.append(element("li", "note", "if it is one of them at all"));
   box.append(figure, bars);
   return box;
 }

@@ -1,7 +1,10 @@
 """Ink is found on any ground, nothing is found where there is none, and a piece is framed as MNIST's digits are."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from inksweep.reading.ink import find, frame
 
@@ -40,3 +43,68 @@ def test_a_piece_fills_20_pixels_and_lies_in_the_middle() -> None:
     down, across = np.indices(pixels.shape)
     assert (down * pixels).sum() / total == pytest.approx(13.5, abs=0.75)
     assert (across * pixels).sum() / total == pytest.approx(13.5, abs=0.75)
+
+
+@pytest.mark.parametrize("size", [8, 12, 16, 20, 28, 64])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_digit_that_fills_a_small_picture_is_told_from_its_ground(size: int, inverted: bool) -> None:
+    drawn = Image.fromarray(seven()[22:98, 22:68]).resize((size, size), Image.Resampling.BOX)
+    grey = np.asarray(drawn, np.float32)
+    found = find(1 - grey if inverted else grey)
+    dark = grey < 0.5
+    assert (found.mask & dark).sum() > 0.9 * dark.sum()
+    assert (found.mask & (grey > 0.8)).sum() == 0
+
+
+@pytest.mark.parametrize("light", ["left", "corner", "shadow"])
+def test_uneven_light_is_ground(light: str) -> None:
+    grey = np.pad(seven(), 60, constant_values=0.9)
+    down, across = np.mgrid[0 : 1 : grey.shape[0] * 1j, 0 : 1 : grey.shape[1] * 1j]
+    lit = {
+        "left": 1 - 0.5 * across,
+        "corner": 1 - 0.6 * across * down,
+        "shadow": 1 - 0.4 / (1 + np.exp(-20 * (across - 0.8))),
+    }
+    noise = np.random.default_rng(3).normal(0, 0.01, grey.shape)
+    found = find((grey * lit[light] + noise).astype(np.float32))
+    drawn = grey < 0.5
+    assert (found.mask & drawn).sum() > 0.97 * drawn.sum()
+    assert (found.mask & ~drawn).sum() < 0.12 * drawn.sum()
+
+
+@pytest.mark.parametrize("kind", ["grain", "vignette", "ramp", "jpeg"])
+def test_paper_without_ink_has_none(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    down, across = np.mgrid[-1:1:300j, -1:1:400j]
+    paper = {
+        "grain": 0.85 + rng.normal(0, 0.03, down.shape),
+        "vignette": 0.9 - 0.25 * np.hypot(down, across) + rng.normal(0, 0.02, down.shape),
+        "ramp": 0.7 + 0.25 * across,
+        "jpeg": 0.8 + 0.1 * down + rng.normal(0, 0.01, down.shape),
+    }[kind]
+    if kind == "jpeg":
+        file = io.BytesIO()
+        Image.fromarray((paper * 255).astype(np.uint8)).save(file, "JPEG", quality=30)
+        paper = np.asarray(Image.open(file), np.float32) / 255
+    assert not find(np.clip(paper, 0, 1).astype(np.float32)).mask.any()
+
+
+@pytest.mark.parametrize("pen", [1, 3, 12, 40])
+def test_strokes_of_any_pen_become_about_as_wide_as_those_of_mnist(pen: int) -> None:
+    picture = Image.new("L", (400, 500), 255)
+    ImageDraw.Draw(picture).line([(90, 90), (310, 90), (160, 420)], fill=0, width=pen, joint="curve")
+    found = find(np.asarray(picture, np.float32) / 255)
+    pixels = frame(found.strength, found.mask) / 255
+    assert pixels.max() == 1
+    widths = pixels[12:22].sum(axis=1)  # across the long stroke, which leans a little
+    assert 1.5 < np.median(widths) < 4.5
+
+
+def test_the_edge_of_a_table_is_no_ink_and_a_digit_at_the_edge_is() -> None:
+    grey = np.pad(seven(), 40, constant_values=0.9)
+    grey[:, :12] = 0.2
+    found = find(grey)
+    assert not found.mask[:, :12].any()
+    assert found.mask[:, 60:].any()
+    at_edge = seven()[25:]
+    assert find(at_edge).mask[0, 30:60].all()

@@ -53,7 +53,7 @@ def find(grey: np.ndarray) -> Ink:
     if not above.size:
         return Ink(np.zeros_like(depth), np.zeros(depth.shape, bool), stages)
     full = float(np.median(above[above >= ground.otsu(above)]))
-    mask = _parts(depth, max(floor, usual + LEAST * (full - usual)), usual + FULL * (full - usual), noise)
+    mask = _parts(depth, usual, max(floor, usual + LEAST * (full - usual)), usual + FULL * (full - usual), noise)
     start = usual + 2 * noise
     strength = np.clip((depth - start) / max(full - start, 1e-3), 0, 1)
     strength = np.where(ndimage.maximum_filter(mask, 3), strength, 0).astype(np.float32)
@@ -71,11 +71,13 @@ def _depth(level: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, float, flo
     if likely.size < 0.1 * some.size:
         return depth, 0.0, 0.0
     usual = float(np.median(likely))
-    brighter = usual - some[some <= usual]
-    return depth, usual, float(np.sqrt(np.mean(np.minimum(brighter, 0.1) ** 2))) if brighter.size > 8 else 0.0
+    brighter = np.minimum(usual - some[some <= usual], 0.1)
+    # A ground that follows light closely lies on the crests of the grain: their spread alone would be too little.
+    spread = 1.4826 * float(np.median(np.abs(likely - usual)))
+    return depth, usual, max(spread, float(np.sqrt(np.mean(brighter**2))) if brighter.size > 8 else 0.0)
 
 
-def _parts(depth: np.ndarray, low: float, high: float, noise: float) -> np.ndarray:
+def _parts(depth: np.ndarray, usual: float, low: float, high: float, noise: float) -> np.ndarray:
     """Connected parts above `low` that reach `high` somewhere, without specks and what frames the picture."""
     from scipy import ndimage
 
@@ -83,19 +85,40 @@ def _parts(depth: np.ndarray, low: float, high: float, noise: float) -> np.ndarr
     if not count:
         return np.zeros(depth.shape, bool)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    peaks = np.asarray(ndimage.maximum(depth, labels, np.arange(count + 1)))
-    kept = peaks >= high
+    kept = np.bincount(labels[depth >= high], minlength=count + 1) > 0
     kept[0] = False
     boxes = ndimage.find_objects(labels)
     if min(depth.shape) >= ground.LARGE:
         kept[1:] &= ~_around(boxes, sizes[1:], depth.shape, kept[1:])
         # A few pixels that noise has thrown together; in a large noisy picture there are larger ones.
         kept &= sizes >= max(12 if noise > 0.003 else 4, depth.size // 60_000)
+        if noise > 0.003:
+            kept &= _edged(depth - usual, labels, count)
     if not kept.any():
         return np.zeros(depth.shape, bool)
     kept &= sizes >= 0.01 * sizes[kept].max()
     found: np.ndarray = kept[labels]
     return found
+
+
+def _edged(depth: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """Which parts end within a few pixels, as strokes do also where they are blurred, and unlike shading."""
+    from scipy import ndimage
+
+    near = max(3, min(depth.shape) // 60)
+    around = np.where(labels == 0, ndimage.maximum_filter(labels, 2 * near + 1), 0)
+    inner, outer = (_means(depth, where, count) for where in (labels, around))
+    edged: np.ndarray = outer <= 0.5 * inner
+    return edged
+
+
+def _means(depth: np.ndarray, where: np.ndarray, count: int) -> np.ndarray:
+    """The mean depth of each part, by its number; 0 where there is none of it."""
+    there = where > 0
+    numbers = where[there]
+    sums = np.bincount(numbers, depth[there], count + 1)
+    means: np.ndarray = sums / np.maximum(np.bincount(numbers, minlength=count + 1), 1)
+    return means
 
 
 def _around(

@@ -80,6 +80,8 @@ def test_winners_are_named_and_chosen(make_client: MakeClient) -> None:
 def test_the_states_of_the_server(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ready"}
+    for path in ("/", "/healthz", "/readyz"):
+        assert client.head(path).status_code == 200
 
 
 def test_metrics_count_requests_digits_and_batches(client: TestClient) -> None:

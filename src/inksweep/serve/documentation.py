@@ -4,6 +4,8 @@ The usual pages for this, Swagger UI and ReDoc, come from another server and nee
 security policy forbids.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -58,7 +60,7 @@ def _page(described: Mapping[str, Any]) -> Iterator[str]:
     yield (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>inksweep: API</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="stylesheet" href="docs.css"></head><body><main>'
+        '<link rel="stylesheet" href="docs.css"><link rel="icon" href="icon.svg"></head><body><main>'
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
         '<p><a href="./">Draw a digit</a> · <a href="openapi.json">OpenAPI description</a></p>'
     )
@@ -75,7 +77,7 @@ def _page(described: Mapping[str, Any]) -> Iterator[str]:
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
     yield f"<section><h2><code>{method} {escape(path)}</code> {escape(operation['summary'])}</h2>"
-    yield f"<p>{escape(operation.get('description', ''))}</p>"
+    yield f"<p>{_prose(operation.get('description', ''))}</p>"
     if operation.get("security"):
         yield "<p>With an API key: <code>Authorization: Bearer KEY</code> or <code>X-API-Key: KEY</code>.</p>"
     rows = [
@@ -115,8 +117,13 @@ def _kind(schema: Mapping[str, Any]) -> str:
     bounds = [str(schema[key]) for key in ("minimum", "maximum") if key in schema]
     kind = f"{kind} {' to '.join(bounds)}" if len(bounds) == 2 else kind
     form = schema.get("format") or schema.get("contentEncoding")
-    default = f", default {schema['default']}" if "default" in schema else ""
+    default = f", default {json.dumps(schema['default'])}" if "default" in schema else ""
     return escape(f"{kind} ({form})" if form else kind) + escape(default)
+
+
+def _prose(text: str) -> str:
+    """Return a description as HTML: what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, str, str]]) -> Iterator[str]:
@@ -125,5 +132,5 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, str, str]]) -> Iterator[
         return
     yield f"<table><thead><tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr></thead><tbody>"
     for first, kind, meaning in rows:
-        yield f"<tr><td><code>{escape(first)}</code></td><td>{kind}</td><td>{escape(meaning)}</td></tr>"
+        yield f"<tr><td><code>{escape(first)}</code></td><td>{kind}</td><td>{_prose(meaning)}</td></tr>"
     yield "</tbody></table>"

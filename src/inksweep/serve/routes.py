@@ -202,6 +202,9 @@ def _states(made: FastAPI, room: Room) -> None:
             raise HTTPException(503, f"does not answer: {', '.join(silent)}", {"Retry-After": "1"})
         return _json(b'{"status":"ready"}')
 
+    for path, answer in (("/healthz", healthz), ("/readyz", readyz)):  # as some that watch servers ask
+        made.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
+
     @made.get(
         "/metrics", summary="Counts and times, for Prometheus", tags=["state"],
         response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},

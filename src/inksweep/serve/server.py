@@ -1,9 +1,11 @@
 """uvicorn as it is run here: a socket that listens before it starts, an end with exit code 0, no silent connections."""
 
+import asyncio
 import importlib.util
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,8 @@ from inksweep.errors import InputError
 
 # A connection on which no request has come, or only a part of its headers, is closed after this time.
 SILENT_S = 20.0
+# Of the first line and the headers of a request.
+HEAD_BYTES = 64 * 1024
 
 
 @contextmanager
@@ -47,6 +51,33 @@ def address(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
+def protocol() -> type[asyncio.Protocol]:
+    """Return what takes HTTP apart, httptools if it is installed, with a limit to the head of a request.
+
+    h11 has a limit of its own; httptools takes headers as long as they come.
+    """
+    if importlib.util.find_spec("httptools"):
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Whole
+    else:
+        from uvicorn.protocols.http.h11_impl import H11Protocol as Whole  # type: ignore[assignment]
+
+    class Bounded(Whole):
+        head = 0
+
+        def data_received(self, data: bytes) -> None:
+            last = self.cycle
+            is_head = last is None or last.response_complete or not last.more_body
+            super().data_received(data)
+            if self.cycle is not last or not is_head:
+                self.head = 0
+                return
+            self.head += len(data)
+            if self.head > HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too long.")
+
+    return Bounded
+
+
 class Server(uvicorn.Server):
     """Ends with exit code 0 on SIGTERM and Ctrl-C, and closes connections on which nothing comes."""
 
@@ -57,8 +88,7 @@ class Server(uvicorn.Server):
             log_level="error",
             access_log=False,
             server_header=False,
-            # By name: uvicorn would take others too that are installed by chance.
-            http="httptools" if importlib.util.find_spec("httptools") else "h11",
+            http=protocol(),
             ws="none",
             proxy_headers=False,
             timeout_graceful_shutdown=max(1, round(grace_s)),
@@ -71,6 +101,9 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """End on both signals; uvicorn's own would raise them again at the end, for another exit code."""
+        if threading.current_thread() is not threading.main_thread():  # Python lets no other set handlers
+            yield
+            return
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield

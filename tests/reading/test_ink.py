@@ -108,3 +108,14 @@ def test_the_edge_of_a_table_is_no_ink_and_a_digit_at_the_edge_is() -> None:
     assert found.mask[:, 60:].any()
     at_edge = seven()[25:]
     assert find(at_edge).mask[0, 30:60].all()
+
+
+@pytest.mark.parametrize("times", [3, 8, 20])
+def test_a_framed_piece_that_is_enlarged_is_framed_as_it_was(times: int) -> None:
+    found = find(seven())
+    once = frame(found.strength, found.mask)
+    larger = Image.fromarray(once).resize((28 * times, 28 * times), Image.Resampling.BICUBIC)
+    again = find(np.asarray(larger, np.float32) / 255)
+    twice = frame(again.strength, again.mask)
+    assert np.abs(once.astype(int) - twice).mean() < 8
+    assert np.corrcoef(once.ravel(), twice.ravel())[0, 1] > 0.95

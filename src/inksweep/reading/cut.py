@@ -23,8 +23,8 @@ Answer = Callable[[Pixels], Floats]
 # What a segment must be worth to be asked about at all, and how much its best probability counts beside that.
 WORTH_ASKING = -4.0
 CLASSIFIER = 2.0
-# What each further digit costs.
-DIGIT = 0.0
+# What each further digit costs; less than nothing: what the judge takes for one digit is sometimes two.
+DIGIT = -1.0
 # What ink that belongs to no digit costs.
 LEFT_OUT = 3.0
 # Ground around a line, in pixels at the height of judge.py.

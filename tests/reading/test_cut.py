@@ -90,6 +90,14 @@ def test_a_digit_is_read_at_any_size() -> None:
         assert alike(piece.box, box_of(strength)) > 0.8
 
 
+def test_a_thin_stroke_of_a_large_digit_is_ink() -> None:
+    strength = np.zeros((300, 300), np.float32)
+    turn = np.linspace(0, 2 * np.pi, 3000)
+    strength[np.rint(150 + 110 * np.sin(turn)).astype(int), np.rint(150 + 110 * np.cos(turn)).astype(int)] = 1
+    lines = read(strength)
+    assert [[piece.box for piece in line] for line in lines] == [[(40, 40, 221, 221)]]
+
+
 def test_no_ink_has_no_lines() -> None:
     assert read(np.zeros((60, 60), np.float32)) == []
 

@@ -100,7 +100,9 @@ def _prepared(ink: Ink, labels: NDArray[np.int32], parts: list[Part]) -> _Line:
     scale = judge.HEIGHT / height_of(mask)
     rows, columns = (max(1, round(side * scale)) for side in mask.shape)
     resized = np.asarray(Image.fromarray(strength).resize((columns, rows), Image.Resampling.BILINEAR))
-    small = np.pad(np.clip(resized, 0, 1), MARGIN)
+    # Strokes thinner than a pixel here are faint now: as full as others again.
+    full = float(np.percentile(resized[resized > 0.05], 90)) if (resized > 0.05).any() else 1.0
+    small = np.pad(np.clip(resized / np.clip(full, 0.15, 1), 0, 1), MARGIN).astype(np.float32)
     stroke = stroke_of(small > 0.5)
     cuts = seams.find(small, judge.parting(small), judge.HEIGHT, stroke)
     segments = seams.between(small, cuts, judge.HEIGHT, stroke)
@@ -148,7 +150,7 @@ def _best_path(line: _Line, sure: Floats) -> list[tuple[int, int]]:
         if digit:
             path.append((first, seam))
         seam = first
-    return path[::-1]
+    return path[::-1] or [(0, count - 1)]
 
 
 def _framed(line: _Line, cut: tuple[int, int], size: int) -> tuple[tuple[int, int, int, int], Pixels]:

@@ -18,6 +18,7 @@ from inksweep.files import replacing
 
 Numbers = npt.NDArray[np.floating[Any]]
 
+DPI = 150
 DIGIT_INCHES = 0.85
 TITLE_INCHES = 0.55
 # A letter and a line of captions in 7 points.
@@ -55,9 +56,14 @@ class Reliability:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whatever the name says."""
+    """Write a figure as PNG, whatever the name says; its places are final then."""
+    figure.set_dpi(DPI)
+    # savefig() would draw the whole figure once more, into nothing, to have it laid out; the places are the same.
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine(None)
     with replacing(path, "wb") as file:
-        figure.savefig(file, format="png", dpi=150)
+        figure.savefig(file, format="png", dpi=DPI)
 
 
 def learning_curves(

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -160,12 +160,14 @@ def _open(start: Start, plan: Plan) -> Context:
     existing = len(study.get_trials(deepcopy=False))
     _check_folders(plan, existing, conf.n_trials)
     study.sampler = samplers.build(start.config.hydra.sweeper.sampler, space, existing, owner.salt)
-    new = first_points.enqueue(study, space, conf.enqueue)
-    if (given := len(conf.enqueue or [])) > new:
-        log.info("hydra.sweeper.enqueue: %d of %d points are new, the study has the others", new, given)
-    if conf.warm_start is not None:
-        first_points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, plan.address.url)
-    first_points.begin(study, space, conf.first_points)
+    # One after the other, where processes share the folder: no point then takes a number for nothing.
+    with nullcontext() if plan.address.exclusive else held(plan.sweep.root / ".queue.lock", None):
+        new = first_points.enqueue(study, space, conf.enqueue)
+        if (given := len(conf.enqueue or [])) > new:
+            log.info("hydra.sweeper.enqueue: %d of %d points are new, the study has the others", new, given)
+        if conf.warm_start is not None:
+            first_points.warm_start(study, space, Path(conf.warm_start), conf.warm_start_best, plan.address.url)
+        first_points.begin(study, space, conf.first_points)
     # A result that the study has from another search says nothing of the same point in this one.
     rules = stopping.rules(conf, samplers.grid_size(study.sampler), conf.reuse_results and is_same)
     signposts.put_signposts(study, plan.sweep)

@@ -119,3 +119,16 @@ def test_a_framed_piece_that_is_enlarged_is_framed_as_it_was(times: int) -> None
     twice = frame(again.strength, again.mask)
     assert np.abs(once.astype(int) - twice).mean() < 8
     assert np.corrcoef(once.ravel(), twice.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_lines_of_ruled_paper_are_no_ink_and_the_digit_that_crosses_them_is_whole(squared: bool) -> None:
+    plain = np.pad(seven(), 60, constant_values=0.9)
+    grey = plain.copy()
+    grey[20::48] = grey[21::48] = 0.4
+    if squared:
+        grey[:, 20::48] = grey[:, 21::48] = 0.4
+    grey = np.minimum(grey, plain)
+    found, wanted = find(grey), plain < 0.5
+    assert (found.mask & wanted).sum() > 0.93 * wanted.sum()
+    assert (found.mask & ~wanted).sum() < 0.1 * wanted.sum()

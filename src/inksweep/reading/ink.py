@@ -7,6 +7,7 @@ import numpy as np
 
 from inksweep.reading import ground
 from inksweep.reading.framing import frame
+from inksweep.reading.ruled import without_lines
 
 __all__ = ["Ink", "find", "frame"]
 
@@ -81,7 +82,10 @@ def _parts(depth: np.ndarray, usual: float, low: float, high: float, noise: floa
     """Connected parts above `low` that reach `high` somewhere, without specks and what frames the picture."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(depth > low, np.ones((3, 3)))
+    there = depth > low
+    if min(depth.shape) >= ground.LARGE:
+        there = without_lines(there)
+    labels, count = ndimage.label(there, np.ones((3, 3)))
     if not count:
         return np.zeros(depth.shape, bool)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)

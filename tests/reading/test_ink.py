@@ -132,3 +132,34 @@ def test_lines_of_ruled_paper_are_no_ink_and_the_digit_that_crosses_them_is_whol
     found, wanted = find(grey), plain < 0.5
     assert (found.mask & wanted).sum() > 0.93 * wanted.sum()
     assert (found.mask & ~wanted).sum() < 0.1 * wanted.sum()
+
+
+def number(digits: str, width: int = 150, height: int = 76) -> np.ndarray:
+    """Zeros and ones side by side, 50 pixels tall, dark on light."""
+    picture = Image.new("L", (width, height), 220)
+    draw = ImageDraw.Draw(picture)
+    for place, digit in enumerate(digits):
+        left = 14 + 32 * place
+        if digit == "0":
+            draw.ellipse((left, 14, left + 24, 63), outline=30, width=4)
+        else:
+            draw.line((left + 12, 14, left + 12, 63), fill=30, width=4)
+    return np.asarray(picture, np.float32) / 255
+
+
+@pytest.mark.parametrize("lines", [[(0, 64, 150, 58), (4, 0, 8, 76)], [(40, 67, 150, 65)]], ids=str)
+def test_lines_that_a_number_stands_on_are_no_ink(lines: list[tuple[int, int, int, int]]) -> None:
+    plain = number("0100")
+    picture = Image.fromarray(np.rint(plain * 255).astype(np.uint8))
+    for line in lines:
+        ImageDraw.Draw(picture).line(line, fill=60, width=2)
+    # A descender of the number above, which the picture was cut through.
+    ImageDraw.Draw(picture).line((120, 0, 121, 3), fill=60, width=2)
+    found, wanted = find(np.asarray(picture, np.float32) / 255), plain < 0.5
+    assert (found.mask & wanted).sum() > 0.93 * wanted.sum()
+    assert (found.mask & ~wanted).sum() < 0.05 * wanted.sum()
+
+
+def test_a_1_that_is_as_tall_as_the_picture_is_ink_beside_digits_as_tall() -> None:
+    tight = np.kron(number("1000")[14:64, 20:], np.ones((2, 2), np.float32))
+    assert find(tight).mask[:, 8:18].mean() > 0.5

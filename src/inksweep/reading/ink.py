@@ -93,7 +93,7 @@ def _parts(depth: np.ndarray, usual: float, low: float, high: float, noise: floa
     kept[0] = False
     boxes = ndimage.find_objects(labels)
     if min(depth.shape) >= ground.LARGE:
-        kept[1:] &= ~_around(boxes, sizes[1:], depth.shape, kept[1:])
+        kept[1:] &= ~_around(labels, boxes, sizes[1:], kept[1:])
         # A few pixels that noise has thrown together; in a large noisy picture there are larger ones.
         kept &= sizes >= max(12 if noise > 0.003 else 4, depth.size // 60_000)
         if noise > 0.003:
@@ -125,20 +125,23 @@ def _means(depth: np.ndarray, where: np.ndarray, count: int) -> np.ndarray:
     return means
 
 
-def _around(
-    boxes: list[tuple[slice, slice]], sizes: np.ndarray, shape: tuple[int, ...], kept: np.ndarray
-) -> np.ndarray:
+def _around(labels: np.ndarray, boxes: list[tuple[slice, slice]], sizes: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Which parts are no strokes: the edge of a table, a shadow, a drawn frame. Never all: one that is alone stays."""
-    height, width = shape
+    height, width = labels.shape
     odd = np.zeros(len(boxes), bool)
     for number, (rows, columns) in enumerate(boxes):
         tall, wide = rows.stop - rows.start, columns.stop - columns.start
         touches = (rows.start == 0) + (rows.stop == height) + (columns.start == 0) + (columns.stop == width)
         along = tall > 0.9 * height or wide > 0.9 * width
         filled = sizes[number] / (tall * wide)
-        strip = touches >= 1 and min(tall / height, wide / width) < 0.12 and along
+        slim = min(tall / height, wide / width) < 0.12
+        strip = touches >= 1 and slim and along
+        if strip and tall > wide:
+            # A 1 between digits as tall as it touches the upper and the lower edge, and no side.
+            sides = [(labels[:, side] == number + 1).sum() for side in (0, -1)]
+            strip = max(sides) > 0.5 * tall or not _as_tall(boxes, kept, number)
         framed = tall > 0.8 * height and wide > 0.8 * width and filled < 0.25 and touches != 1
-        solid = touches >= 2 and filled > 0.5 and along
+        solid = touches >= 2 and filled > 0.5 and along and not slim
         odd[number] = strip or (framed and touches != 0) or solid
     inside = kept & ~odd
     # What is left must be worth looking at: at least a tenth of the picture's height or width.
@@ -148,3 +151,14 @@ def _around(
         if inside[number]
     )
     return odd if large else np.zeros(len(boxes), bool)
+
+
+def _as_tall(boxes: list[tuple[slice, slice]], kept: np.ndarray, number: int) -> bool:
+    """Whether another part is about as tall as this one, and wider."""
+    rows, columns = boxes[number]
+    tall, wide = rows.stop - rows.start, columns.stop - columns.start
+    return any(
+        other.stop - other.start > 0.65 * tall and across.stop - across.start > wide
+        for index, (other, across) in enumerate(boxes)
+        if kept[index] and index != number
+    )

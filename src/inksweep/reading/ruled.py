@@ -2,18 +2,32 @@
 
 import numpy as np
 
+FILLED = 0.75  # of a side: from here on a digit may reach from edge to edge
+WIDE = 1.5  # heights: no stroke of a digit is as long as a picture that is so wide
+
 
 def without_lines(mask: np.ndarray) -> np.ndarray:
-    """Leave out straight thin lines that run from edge to edge, unless nothing else is there: bool (height, width)."""
-    lines = _across(mask) | _across(mask.T).T
-    rest: np.ndarray = mask & ~lines
-    if not lines.any() or not rest.any():
+    """Leave out straight thin lines that run from edge to edge, or long ones that end at an edge: bool (height, width).
+
+    Nothing is left out where nothing else is there.
+    """
+    level, upright = _across(mask), _across(mask.T).T
+    rest = mask & ~(level | upright)
+    if not rest.any():
         return mask
-    rows, columns = np.flatnonzero(rest.any(axis=1)), np.flatnonzero(rest.any(axis=0))
-    # Strokes of a digit that fills the picture reach from edge to edge too.
-    if (rows[-1] - rows[0] > 0.8 * mask.shape[0]) and (columns[-1] - columns[0] > 0.8 * mask.shape[1]):
-        return mask
-    return rest
+    # Strokes of a digit that fills the picture reach from edge to edge too; a few specks do not make it full.
+    if _spans(rest.sum(axis=1)) > FILLED:
+        upright[:] = False
+    if _spans(rest.sum(axis=0)) > FILLED and mask.shape[1] < WIDE * mask.shape[0]:
+        level[:] = False
+    without: np.ndarray = mask & ~(level | upright)
+    return without
+
+
+def _spans(counts: np.ndarray) -> float:
+    """Part of a side along which ink lies, but for the outermost hundredths of the ink."""
+    shares = np.cumsum(counts) / counts.sum()
+    return float(np.searchsorted(shares, 0.98) - np.searchsorted(shares, 0.02) + 1) / len(counts)
 
 
 def _across(mask: np.ndarray) -> np.ndarray:
@@ -30,7 +44,11 @@ def _across(mask: np.ndarray) -> np.ndarray:
     lines = np.zeros(mask.shape, bool)
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         part = labels[rows, columns] == number
-        if columns.stop - columns.start >= 0.95 * width and part.sum(axis=0).mean() <= thick + 2:
+        span = columns.stop - columns.start
+        at_edge = columns.start == 0 or columns.stop == width
+        # Longer than the strokes of a digit as tall as the picture.
+        is_long = span >= 0.95 * width or (at_edge and span >= max(0.3 * width, 0.9 * height))
+        if is_long and part.sum(axis=0).mean() <= thick + 2:
             lines[rows, columns] |= part
     if not lines.any():
         return lines

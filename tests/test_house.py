@@ -56,6 +56,7 @@ SWEEP = {
 }  # fmt: skip
 DIGITS = {
     "augment": set(),
+    "augment_ink": {"augment"},
     "console": {"training/loop"},
     "models": set(),
     "optim": set(),

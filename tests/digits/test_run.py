@@ -115,6 +115,29 @@ def test_metrics_csv_has_a_row_an_evaluation_in_the_documented_columns(app: App)
     assert rows[-1]["samples"] == "900"
 
 
+@pytest.mark.parametrize("asked", ["data.warped_validation=true", "objective=[val/accuracy,val/warped_accuracy]"])
+def test_the_warped_validation_digits_are_measured_where_that_is_asked_for(app: App, asked: str) -> None:
+    ended = app("trainer.keep=last", asked)
+    assert ended.code == 0, ended.err
+    (run,) = app.runs()
+    with run.metrics.open() as file:
+        curve = [float(row["val/warped_accuracy"]) for row in csv.DictReader(file)]
+    told = result(run)
+    assert told["metrics"]["val/warped_accuracy"] == curve[-1]
+    assert 0 < curve[-1] < told["metrics"]["val/accuracy"]  # trained on digits as they are
+    assert f"warped {curve[-1]:.2%}" in (run.root / "train.log").read_text()
+    assert "test/warped_accuracy" not in told["metrics"]
+
+
+def test_the_weights_kept_can_be_the_best_on_warped_digits(app: App) -> None:
+    ended = app("objective=val/warped_accuracy", "optimizer.lr=0.05", "trainer.epochs=6")
+    assert ended.code == 0, ended.err
+    (run,) = app.runs()
+    with run.metrics.open() as file:
+        curve = [float(row["val/warped_accuracy"]) for row in csv.DictReader(file)]
+    assert result(run)["objective"] == {"name": "val/warped_accuracy", "value": max(curve)}
+
+
 def test_the_saved_model_gives_the_recorded_metrics_again(app: App, compose: Callable) -> None:
     app()
     (run,) = app.runs()

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from inksweep.errors import InputError
+from inksweep.paths import RunDir
 from inksweep.runs import metrics
 from tests.runs.folders import make
 
@@ -22,6 +23,14 @@ def test_a_curve_that_is_no_text_is_named(tmp_path: Path) -> None:
     (folder / "metrics.csv").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(InputError, match=r"metrics\.csv: cannot be read"):
         metrics.curve(folder)
+
+
+def test_what_is_measured_where_it_is_asked_for_has_a_column_behind_the_others(tmp_path: Path) -> None:
+    row = dict.fromkeys(metrics.COLUMNS, 1.0)
+    metrics.write_metrics(RunDir(tmp_path), [row | {"val/warped_accuracy": 0.9}])
+    assert RunDir(tmp_path).metrics.read_text().splitlines()[0].split(",") == [*metrics.COLUMNS, "val/warped_accuracy"]
+    (read,) = metrics.curve(tmp_path)
+    assert read["val/warped_accuracy"] == 0.9
 
 
 def test_metrics_know_where_they_should_go() -> None:

@@ -40,7 +40,7 @@ class Affine:
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """(n, 1, h, w) in 0..1 -> the same shape; what comes in from outside is background."""
-        return _read(images, self.places(images, generator))
+        return read(images, self.places(images, generator))
 
     def places(self, images: Tensor, generator: Generator) -> Tensor:
         """Return (n, h, w, 2): for each pixel the place, x and y in -1..1, that its value is read from."""
@@ -80,7 +80,7 @@ class Elastic:
         """(n, 1, h, w) in 0..1 -> the same shape; what comes in from outside is background."""
         still = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
         places = functional.affine_grid(still, list(images.shape), align_corners=False)
-        return _read(images, places + self.displacements(images, generator))
+        return read(images, places + self.displacements(images, generator))
 
     def displacements(self, images: Tensor, generator: Generator) -> Tensor:
         """Return (n, h, w, 2): how far, in x and y, each pixel's place is moved; a picture is 2 wide and high."""
@@ -163,7 +163,7 @@ class Handwriting:
         places = affine.places(images, generator)
         if self.elastic_pixels > 0:
             places = places + Elastic(self.elastic_pixels, self.elastic_cells).displacements(images, generator)
-        images = _read(images, places)
+        images = read(images, places)
         if self.stroke_amount > 0:
             images = Stroke(self.stroke_amount)(images, generator)
         if self.erasing_probability > 0:
@@ -171,7 +171,7 @@ class Handwriting:
         return images
 
 
-def _read(images: Tensor, places: Tensor) -> Tensor:
+def read(images: Tensor, places: Tensor) -> Tensor:
     """Return pictures whose pixels are read from `places` (n, h, w, 2) of `images`; outside is background."""
     return functional.grid_sample(images, places, mode="bilinear", padding_mode="zeros", align_corners=False)
 

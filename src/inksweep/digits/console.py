@@ -21,9 +21,10 @@ def bar(items: Iterable[Item], length: int) -> Iterable[Item]:
 
 def line(row: dict[str, float], epochs: int) -> str:
     """Return an evaluation as one line."""
+    warped = f"warped {row['val/warped_accuracy']:.2%}  " if "val/warped_accuracy" in row else ""
     return (
         f"epoch {row['epoch']:5.2f}/{epochs}  train/loss {row['train/loss']:.4f}  val/loss {row['val/loss']:.4f}  "
-        f"val/accuracy {row['val/accuracy']:.2%}  lr {row['lr']:.2e}  {row['seconds']:.1f} s  "
+        f"val/accuracy {row['val/accuracy']:.2%}  {warped}lr {row['lr']:.2e}  {row['seconds']:.1f} s  "
         f"{row['images_per_second']:,.0f} images/s"
     )
 

@@ -111,6 +111,8 @@ class Training:
         with timed(result, "data"):
             splits = dataset.load(conf.data)
             self.train, self.val, self.test = (part.to(self.device) for part in (splits.train, splits.val, splits.test))
+            warped = dataset.warped_digits(splits.val) if conf.measures_warped else None
+            self.warped = None if warped is None else warped.to(self.device)
         with timed(result, "startup"):
             # After the data: preparing it may draw random numbers, and is done only once.
             device.make_repeatable(self.device, conf.seed)
@@ -134,10 +136,10 @@ class Training:
         result, progress = self.result, self.progress
 
         def validate(model: nn.Module) -> dict[str, float]:
-            return evaluation.metrics(self._logits(model, self.val), self.val.labels)
+            return evaluation.metrics(self._logits(model, self.val), self.val.labels) | self._on_warped(model)
 
         def after_evaluation(row: Row) -> None:
-            result.metrics = {name: row[name] for name in ("val/loss", "val/accuracy")}
+            result.metrics = {name: value for name, value in row.items() if name.startswith("val/")}
             result.seconds["train"] = row["seconds"]
             log.info(console.line(row, self.plan.epochs))
             tracker.log(row)
@@ -171,6 +173,7 @@ class Training:
             answers[split] = evaluation.predictions(logits, digits.labels)
             measured = evaluation.metrics(logits, digits.labels)
             self.result.metrics |= {f"{split}/{name}": value for name, value in measured.items()}
+        self.result.metrics |= {f"val/{name}": value for name, value in self._on_warped(model).items()}
         predictions.save(out.predictions, answers)
         save_model(out.model, model, conf, self.result.metrics)
         accuracies = "val/accuracy {val/accuracy:.2%}  test/accuracy {test/accuracy:.2%}".format(**self.result.metrics)
@@ -184,6 +187,12 @@ class Training:
         with timed(self.result, "evaluate"):
             to_input = partial(dataset.to_input, mean=data.mean, std=data.std)
             return evaluation.infer(model, digits.images, to_input, data.eval_batch_size)
+
+    def _on_warped(self, model: nn.Module) -> dict[str, float]:
+        """Return the accuracy on the warped validation digits, if they are to be measured."""
+        if self.warped is None:
+            return {}
+        return {"warped_accuracy": evaluation.metrics(self._logits(model, self.warped), self.warped.labels)["accuracy"]}
 
     def _save_checkpoint(self) -> None:
         state = {"learner": self.learner.state(), "progress": vars(self.progress)}

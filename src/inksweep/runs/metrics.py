@@ -25,9 +25,14 @@ COLUMNS = [
 
 
 def write_metrics(run: RunDir, rows: Iterable[dict[str, float]]) -> None:
-    """Write `metrics.csv`, a row an evaluation; a reader sees all of it or the one before."""
+    """Write `metrics.csv`, a row an evaluation; a reader sees all of it or the one before.
+
+    What is measured only where it is asked for has a column behind `COLUMNS`.
+    """
     with replacing(run.metrics) as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        rows = list(rows)
+        others = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+        writer = csv.DictWriter(file, [*COLUMNS, *others])
         writer.writeheader()
         writer.writerows(rows)
 

@@ -279,7 +279,7 @@ def test_which_learner_is_built_for_cuda(
     assert bool(caplog.messages) == warns
 
 
-AUGMENTATIONS = ["none", "affine", "elastic", "stroke", "erasing", "handwriting"]
+AUGMENTATIONS = ["none", "affine", "elastic", "stroke", "erasing", "handwriting", "ink"]
 
 
 @pytest.mark.parametrize("augment", AUGMENTATIONS)

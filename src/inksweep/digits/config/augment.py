@@ -8,6 +8,8 @@ from inksweep.errors import need
 
 # Least and greatest value: of a displacement in pixels, of grid points along a side, of a share.
 PIXELS, CELLS, SHARE = (0, 10), (2, 28), (0, 1)
+# Of a change of a stroke on each side, of the side of a coarse source's pixels, in pixels.
+PEN, COARSE = (0, 3), (1, 7)
 
 
 @dataclass
@@ -97,6 +99,39 @@ class HandwritingConfig(AffineConfig):
         need(0 < self.erasing_size <= 1, "augment.erasing_size", self.erasing_size, "above 0 and at most 1")
 
 
+@dataclass
+class InkConfig(AffineConfig):
+    """Handwriting as real pens, paper and cameras have it. 0 leaves a part out."""
+
+    _target_: str = "inksweep.digits.augment_ink.Ink"
+    # Largest relative change of width to height, either way.
+    aspect: float = MISSING
+    # As in `elastic`.
+    elastic_pixels: float = MISSING
+    elastic_cells: int = MISSING
+    # Largest change of a stroke, in pixels more on each side, thinner by at most half of it; how much it differs within
+    # a picture; and how hard edges are at most: 1 / (1 - hardness) times as steep.
+    pen_pixels: float = MISSING
+    pen_uneven: float = MISSING
+    pen_hardness: float = MISSING
+    # Probability that a picture was a small one, enlarged, and the largest side of its pixels in pixels of the picture.
+    coarse_probability: float = MISSING
+    coarse_pixels: float = MISSING
+    # Largest share of its strength that ink loses, and largest deviation of ink and ground.
+    fade: float = MISSING
+    grain: float = MISSING
+    # Probability of a piece of a line at an edge, and of a neighbour's margin; of a line across where ink is missing.
+    clutter: float = MISSING
+    gap: float = MISSING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _need_within(self, elastic_pixels=PIXELS, elastic_cells=CELLS, aspect=SHARE, pen_pixels=PEN, pen_uneven=SHARE)
+        need(0 <= self.pen_hardness < 1, "augment.pen_hardness", self.pen_hardness, "at least 0 and below 1")
+        _need_within(self, coarse_probability=SHARE, coarse_pixels=COARSE, fade=SHARE, grain=SHARE)
+        _need_within(self, clutter=SHARE, gap=SHARE)
+
+
 # By the name of the option, a file of conf/augment.
 OPTIONS: dict[str, type] = {
     "none": IdentityConfig,
@@ -105,6 +140,7 @@ OPTIONS: dict[str, type] = {
     "stroke": StrokeConfig,
     "erasing": ErasingConfig,
     "handwriting": HandwritingConfig,
+    "ink": InkConfig,
 }
 
 

@@ -24,6 +24,9 @@ class DataConfig:
     about: str | None = None
     # Whether its classes are the digits, written by hand: a card then speaks of digits and of other hands.
     handwritten_digits: bool = False
+    # Measure the validation pictures also as they would come from photos and drawings (digits/data/warped.py), as
+    # val/warped_accuracy.
+    warped_validation: bool = False
     # A torchvision-style data set class: called with root, train and download; has .data and .targets.
     source: Any = MISSING
     # Where files lie or are put; relative to where the command is typed, `~` is the home folder.

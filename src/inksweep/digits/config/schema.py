@@ -28,6 +28,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
 TRUSTED = (
     "inksweep.digits.models.*",
     "inksweep.digits.augment.*",
+    "inksweep.digits.augment_ink.*",
     "inksweep.digits.optim.*",
     "inksweep.digits.tracker.*",
     "torch.nn.*",
@@ -38,16 +39,18 @@ TRUSTED = (
     "optuna.pruners.*",
 )
 
-# What a run may be judged by, and whether more or less of it is better. The first two are measured at every evaluation:
+WARPED = "val/warped_accuracy"
+# What a run may be judged by, and whether more or less of it is better. The first are measured at every evaluation:
 # one of them stands alone or first, because it decides which weights are kept, when patience ends and what a pruner
 # compares.
 DIRECTIONS = {
     "val/accuracy": "maximize",
     "val/loss": "minimize",
+    WARPED: "maximize",
     "parameters": "minimize",
     "seconds/train": "minimize",
 }
-FIRST_OBJECTIVES = ("val/accuracy", "val/loss")
+FIRST_OBJECTIVES = ("val/accuracy", "val/loss", WARPED)
 
 
 @dataclass
@@ -62,8 +65,9 @@ class Config:
     trainer: TrainerConfig = MISSING
     # Where a run is recorded besides metrics.csv.
     tracker: Any = MISSING
-    # What a run returns and a sweep ranks by: val/accuracy or val/loss, of the validation split, or a list that begins
-    # with one of them and goes on with others, `parameters` (their number) and `seconds/train`. Never the test split.
+    # What a run returns and a sweep ranks by: val/accuracy, val/loss or val/warped_accuracy, of the validation split,
+    # or a list that begins with one of them and goes on with others, `parameters` (their number) and `seconds/train`.
+    # Never the test split.
     objective: Any = MISSING
     # Seed of weights, order of pictures, dropout and augmentation.
     seed: int = MISSING
@@ -92,6 +96,11 @@ class Config:
     def objectives(self) -> list[str]:
         """Names of all objectives, the one that decides first."""
         return objective_names(self.objective)
+
+    @property
+    def measures_warped(self) -> bool:
+        """Whether the warped validation digits are measured: asked for, or an objective."""
+        return self.data.warped_validation or WARPED in self.objectives
 
 
 def objective_names(objective: object) -> list[str]:

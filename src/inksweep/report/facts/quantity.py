@@ -44,6 +44,8 @@ def quantity(name: str, values: Iterable[float] = ()) -> Quantity:
     of = SPLITS.get(split, split)
     if kind == "accuracy" and all(0 <= value <= 1 for value in values):
         return Quantity(name, f"{of} accuracy".strip(), "%", 100.0)
+    if kind == "warped_accuracy" and all(0 <= value <= 1 for value in values):
+        return Quantity(name, f"{of} accuracy, warped".strip(), "%", 100.0)
     if name in NATS:
         return Quantity(name, f"{of} loss", "nats")
     if split == "seconds" or name == "seconds":

@@ -75,7 +75,7 @@ FULL = ("hydra/launcher=slots", "tracker=mlflow", "tracker=wandb", "tracker=tens
 
 
 # What cuts a sweep to two trials, one at a time: how several slots work together is shown in tests/sweep.
-SIZES = ("hydra.sweeper.n_trials=", "hydra.sweeper.n_jobs=")
+SIZES = ("hydra.sweeper.n_trials=", "hydra.sweeper.n_jobs=", "data.train_limit=")
 SMALL_SWEEP = ["hydra.sweeper.n_trials=2", "hydra.sweeper.report=false", "hydra.sweeper.winner.card=false"]
 
 

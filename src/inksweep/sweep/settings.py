@@ -73,6 +73,8 @@ class WinnerConf:
     card: bool = True
     # The key of the app's config that holds the seed of a training.
     seed_key: str = "seed"
+    # The command that uses the winner, said when the sweep ends; `{winner}` is the winner's folder. null: none.
+    use: str | None = None
 
     def __post_init__(self) -> None:
         def check(good: bool, key: str, allowed: str) -> None:
@@ -86,6 +88,8 @@ class WinnerConf:
         can_export = isinstance(self.export, list) and all(name in EXPORTS for name in self.export)
         can_export = can_export and len(set(self.export)) == len(self.export)
         check(can_export, "export", f"a list of {', '.join(EXPORTS)}, each once")
+        good_use = self.use is None or ("\n" not in self.use and "{winner}" in self.use)
+        check(good_use, "use", "null or a command on one line with {winner} in it, such as predict {winner} PICTURE")
         good_key = all(part.isidentifier() for part in self.seed_key.split("."))
         check(good_key, "seed_key", "a key of the app's config, such as seed or trainer.seed")
         check(

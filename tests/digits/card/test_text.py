@@ -40,6 +40,7 @@ CARD: dict[str, Any] = {
         "source": "torchvision.datasets.MNIST",
         "checksums": {"t10k-labels-idx1-ubyte": "27ae"},
     },
+    "warped": {"split": "val", **PART, "n": 5000, "errors": 625, "accuracy": 0.875, "interval": [0.8656, 0.8839]},
     "accuracy": {"val": PART | {"n": 5000, "errors": 25}, "test": PART, "test_corrected": None},
     "label_errors": None,
     "optimism": {

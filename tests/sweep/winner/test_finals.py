@@ -391,6 +391,8 @@ def test_one_format_needs_no_list() -> None:
         ({"export": "onx"}, r"export=\['onx'\]: must be a list of onnx, torch-export"),
         ({"export": None}, "export=None: must be a list of onnx, torch-export"),
         ({"export": [["onnx"]]}, "export=.*must be a list"),
+        ({"use": "read PICTURE"}, r"use=read PICTURE: must be null or a command on one line with \{winner\} in it"),
+        ({"use": "read\n{winner}"}, "use="),
         ({"seed_key": ""}, "seed_key=: must be a key"),
         ({"seeds": 2, "ensemble": 3}, "ensemble=3: must be at most hydra.sweeper.winner.seeds=2"),
         ({"top_k": 3}, "top_k=3: must be 1 with hydra.sweeper.winner.seeds=0"),

@@ -315,6 +315,16 @@ def test_a_folder_that_holds_another_winner_is_not_called_this_one(sweep, caplog
     assert json.loads(sweep.winner.selection.read_text())["trial"] == 0
 
 
+def test_the_command_that_uses_the_winner_is_said_with_its_folder(sweep, caplog):
+    caplog.set_level("INFO")
+    study = ran(sweep)
+    Saving(study, sweep, WinnerConf(use="read {winner} PICTURE"), None).announce(None)
+    assert f"use it: read {sweep.winner.root} PICTURE" in caplog.messages
+    caplog.clear()
+    Saving(study, sweep, WinnerConf(), None).announce(None)
+    assert "use it: " not in caplog.text.replace("how to use it: ", "")
+
+
 def test_incumbents_are_counted_in_the_order_of_their_end(sweep):
     study = optuna.create_study(direction="maximize")
     first, second, third = (study.ask() for _ in range(3))

@@ -65,6 +65,8 @@ def collect(
         "model": _model(model, about),
         "data": describe_data(conf),
         "accuracy": accuracy,
+        # Of digits as they come from photos and drawings; null: its classes are no digits.
+        "warped": None if measured.warped is None else _of_warped(*measured.warped),
         "measured": {name: value for name, value in measured.metrics.items() if _is_shown(name, source)},
         "label_errors": _label_errors(test, given, conf.classes) if known else None,
         "optimism": _optimism(source, accuracy, len(splits.val)),
@@ -80,6 +82,10 @@ def counted(correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Return how many of the answers (n,) are right, and Wilson's 95 % interval of the accuracy."""
     n, right = len(correct), int(correct.sum())
     return {"n": n, "right": right, "errors": n - right, "accuracy": right / n, "interval": list(wilson(right, n))}
+
+
+def _of_warped(split: str, correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    return {"split": split, **counted(correct)}
 
 
 def per_class(confusion: npt.NDArray[np.int64], classes: list[str]) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,8 @@ from inksweep.paths import shown
 
 # Pictures of noise, and of the test split turned black on white.
 OUTSIDE = 1000
+# Digits that are warped at most: those of MNIST's validation split.
+WARPED = 5000
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Measured:
     scaled: dict[str, Answers]
     # As training reports them, at temperature 1.
     metrics: dict[str, float]
+    # Which split's digits were warped, and which answers (n,) to them are right; None: its classes are no digits.
+    warped: tuple[str, npt.NDArray[np.bool_]] | None
 
 
 def measure(source: Source, model: nn.Module, about: dict[str, Any], splits: Splits) -> Measured:
@@ -73,7 +79,18 @@ def measure(source: Source, model: nn.Module, about: dict[str, Any], splits: Spl
             for split, given in logits.items()
             for name, value in evaluation.metrics(given, labels[split]).items()
         },
+        warped=_warped(source, model, about, splits) if source.conf.data.handwritten_digits else None,
     )
+
+
+def _warped(
+    source: Source, model: nn.Module, about: dict[str, Any], splits: Splits
+) -> tuple[str, npt.NDArray[np.bool_]]:
+    """Measure digits as they come from photos and drawings: of validation, or of test if it was trained on those."""
+    split, digits = ("test", splits.test) if source.trained_on_val else ("val", splits.val)
+    warped = dataset.warped_digits(digits.subset(slice(0, WARPED)))
+    logits = _logits(source, source.model, model, about, warped)
+    return split, (logits.argmax(dim=1) == warped.labels).numpy()
 
 
 def _kept_temperature(source: Source) -> float | None:

@@ -71,12 +71,15 @@ def _head(card: dict[str, Any]) -> str:
 
 
 def _accuracy(card: dict[str, Any]) -> str:
-    accuracy = card["accuracy"]
+    accuracy, warped = card["accuracy"], card["warped"]
     names = {
         "val": "validation",
         "test": "test, labels as given" if accuracy["test_corrected"] else "test",
         "test_corrected": "test, corrected labels",
     }
+    parts = [(names[key], accuracy[key]) for key in names if accuracy[key] is not None]
+    if warped is not None:
+        parts.insert(0 if accuracy["val"] is None else 1, (f"{names[warped['split']].split(',')[0]}, warped", warped))
     rows = [
         (
             name,
@@ -85,13 +88,17 @@ def _accuracy(card: dict[str, Any]) -> str:
             f"{part['errors']:,}",
             f"{part['n']:,}",
         )
-        for key, name in names.items()
-        if (part := accuracy[key]) is not None
+        for name, part in parts
     ]
     lines = [wording.table(("split", "accuracy", "95% interval", "wrong", "pictures"), rows, right=4)]
     if accuracy["val"] is None:
         lines.append("There is no validation row: this model was trained on those pictures.")
     lines.append("The intervals are Wilson's: what other pictures of the same kind would do to the number.")
+    if warped is not None:
+        lines.append(
+            "*Warped* are such digits as a reader of photos and drawings would frame them: by other pens, turned by up "
+            "to 15 degrees, not quite in the middle, coarse, faded, with grain. They are computed, not photographed."
+        )
     if accuracy["test_corrected"]:
         lines.append(_corrected(card))
     return "## Accuracy\n\n" + "\n\n".join(lines)

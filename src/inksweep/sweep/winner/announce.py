@@ -83,6 +83,9 @@ class Saving:
             saved_selection = saving.saved_selection(self.sweep)
             for command in saved_selection.commands if saved_selection else ():
                 log.info("train it again: %s", typed_in(home(), command))
+            if self.conf.use is not None:
+                command = self.conf.use.replace("{winner}", shlex.quote(shown(saved.root)))
+                log.info("use it: %s", command)
             log.info("how to use it: %s", shown(saved.card))
 
     def _save(self, decided: Choice) -> WinnerDir | None:

@@ -152,6 +152,10 @@ def test_a_winner_is_completed_in_place(
     assert [one["confidence"] for one in card["mistakes"]] == pytest.approx(surest.tolist(), abs=1e-6)
     assert all(one["given"] != one["answer"] for one in card["mistakes"])
     assert card["selection"] == json.loads(before["selection.json"])
+    # Below the clean digits, the same ones warped.
+    warped = dataset.warped_digits(dataset.load(compose_config(tiny(prepared_root)).data).val)
+    right = int((classifier.load(folder)(warped.images).argmax(dim=1) == warped.labels).sum())
+    assert (card["warped"]["split"], card["warped"]["n"], card["warped"]["right"]) == ("val", 100, right)
     assert card["accuracy"]["test_corrected"] is None  # 150 pictures are not MNIST's test split
     for picture in PICTURES:
         assert imread(folder / picture).ndim == 3
@@ -308,6 +312,9 @@ def test_a_model_of_all_data_is_not_measured_on_what_it_has_seen(winner: Winner,
     assert not any(name.startswith("val/") for name in card["measured"])
     assert "There is no validation row: this model was trained on those pictures." in text
     assert "| validation |" not in text
+    # Warped digits are of the test split then.
+    assert (card["warped"]["split"], card["warped"]["n"]) == ("test", 150)
+    assert "| test, warped |" in text
     # The temperature is that of the run which has not seen them.
     cli.main(["card", str(NIGHT / "finalists" / "1")])
     other = facts(NIGHT / "finalists" / "1" / "card")["calibration"]

@@ -124,11 +124,25 @@ def test_the_first_sentence_says_what_it_is_and_how_good() -> None:
 
 def test_the_classes_of_another_data_set_are_no_digits() -> None:
     data = {"name": "bags", "title": "Bags and shirts", "about": None, "handwritten_digits": False}
-    said = written(data=CARD["data"] | data | {"classes": ["shirt", "bag"]})
+    said = written(data=CARD["data"] | data | {"classes": ["shirt", "bag"]}, warped=None)
     assert "tells 2 classes apart" in said
     assert "pictures of Bags and shirts" in said
     assert "It knows pictures like those of Bags and shirts: 28 x 28 pixels, background 0." in said
     assert not re.search(r"digit|hand|ink", said.replace("inksweep", ""))
+
+
+def test_warped_digits_stand_below_those_that_they_were_made_of() -> None:
+    def rows(**changes: Any) -> list[str]:
+        return re.findall(r"^\| (?:validation|test)[^|]*(?= \|)", written(**changes), re.MULTILINE)
+
+    said = written()
+    assert "| validation, warped | **87.50%** | 86.56% to 88.39% | 625 | 5,000 |" in said
+    assert "*Warped* are such digits as a reader of photos and drawings would frame them" in said
+    assert rows()[:3] == ["| validation", "| validation, warped", "| test"]
+    # Of a model that was trained on the validation pictures, those of the test split.
+    of_test = rows(accuracy__val=None, warped=CARD["warped"] | {"split": "test"})
+    assert sorted(of_test[:2]) == ["| test", "| test, warped"]
+    assert "warped" not in written(warped=None).lower()
 
 
 def test_a_card_of_handwritten_digits_says_how_a_photo_is_read() -> None:

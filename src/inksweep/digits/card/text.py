@@ -79,7 +79,8 @@ def _accuracy(card: dict[str, Any]) -> str:
     }
     parts = [(names[key], accuracy[key]) for key in names if accuracy[key] is not None]
     if warped is not None:
-        parts.insert(0 if accuracy["val"] is None else 1, (f"{names[warped['split']].split(',')[0]}, warped", warped))
+        # Below the row of the pictures that they were made of, which is the first.
+        parts.insert(1, (f"{'validation' if warped['split'] == 'val' else 'test'}, warped", warped))
     rows = [
         (
             name,

@@ -114,7 +114,8 @@ def _read(images: Pictures, y: Floats, x: Floats) -> Floats:
     flat = padded.ravel()
     above = flat[first] * (1 - x) + flat[first + 1] * x
     below = flat[first + old + 3] * (1 - x) + flat[first + old + 4] * x
-    return (above * (1 - y) + below * y).astype(np.float32)
+    made: Floats = (above * (1 - y) + below * y).astype(np.float32)
+    return made
 
 
 def _penned(framed: Floats, draw: Floats, random: np.random.Generator) -> Floats:
@@ -146,7 +147,8 @@ def _broken(fine: Floats, rows: Rows, draw: Floats) -> Floats:
     angle = draw[0].astype(np.float64) * math.pi
     cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
     away = np.abs(column * cos + row * sin - (draw[1] - 0.5) * (0.4 * size))
-    return fine[rows] * (1 - (size * (0.02 + 0.02 * draw[2]) - away + np.float32(0.5)).clip(0, 1))
+    made: Floats = fine[rows] * (1 - (size * (0.02 + 0.02 * draw[2]) - away + np.float32(0.5)).clip(0, 1))
+    return made
 
 
 def _with_line(fine: Floats, rows: Rows, draw: Floats) -> Floats:
@@ -159,7 +161,8 @@ def _with_line(fine: Floats, rows: Rows, draw: Floats) -> Floats:
     begins = 1.4 * draw[1] - 0.7
     away = np.abs(inward - draw[2] * (0.12 * size))
     ink = (size * (0.015 + 0.02 * draw[3]) - away + np.float32(0.5)).clip(0, 1)
-    return np.maximum(fine[rows], ink * ((along > begins) & (along < begins + 0.7)))
+    made: Floats = np.maximum(fine[rows], ink * ((along > begins) & (along < begins + 0.7)))
+    return made
 
 
 def _with_neighbour(fine: Floats, rows: Rows, draw: Floats) -> Floats:
@@ -168,7 +171,8 @@ def _with_neighbour(fine: Floats, rows: Rows, draw: Floats) -> Floats:
     steps = (size * (0.62 + 0.2 * draw[0])).astype(np.int32)
     source = np.arange(size) + np.where(draw[1] < 0.5, steps, -steps)
     other = np.take_along_axis(fine[rows - 1], source.clip(0, size - 1), axis=2)
-    return np.maximum(fine[rows], other * ((source >= 0) & (source < size)))
+    made: Floats = np.maximum(fine[rows], other * ((source >= 0) & (source < size)))
+    return made
 
 
 def _coarse(fine: Floats, draw: Floats) -> Floats:
@@ -192,7 +196,8 @@ def _photographed(seen: Floats, draw: Floats, random: np.random.Generator) -> Fl
     light = _slow(len(seen), seen.shape[1], random)
     faded = seen * (1 - 0.55 * draw[0] * draw[0])
     # The brightest noise is twice its deviation and more: to 0.25 of full ink, in few pictures.
-    return (faded + 0.25 * draw[1] * draw[1] * noise + 0.12 * draw[2] * draw[2] * light).clip(0, 1)
+    made: Floats = (faded + 0.25 * draw[1] * draw[1] * noise + 0.12 * draw[2] * draw[2] * light).clip(0, 1)
+    return made
 
 
 def _blurred(pictures: Floats) -> Floats:

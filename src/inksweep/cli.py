@@ -96,7 +96,7 @@ def data(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("--out", metavar="PNG", type=_path, help="default outputs/NAME.png or NAME-AUGMENT.png")
 
     def run(arguments: argparse.Namespace) -> None:
-        need_extra("inksweep data", "digits")
+        need_extra("inksweep data", "digits", ["torch", "torchvision", "matplotlib"])
         from inksweep.digits import shown
 
         shown.run(arguments.name, arguments.overrides, arguments.augment, arguments.out)
@@ -124,7 +124,7 @@ def card(parser: argparse.ArgumentParser) -> Run:
     _add_model(parser)
 
     def run(arguments: argparse.Namespace) -> None:
-        need_extra("inksweep card", "digits")
+        need_extra("inksweep card", "digits", ["torch", "torchvision", "matplotlib"])
         from inksweep.digits.card import command
 
         command.run(arguments.folder, arguments.overrides)

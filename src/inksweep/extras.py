@@ -9,7 +9,7 @@ IN_WHEEL = Path(__file__).parent / "starter"
 
 # What is imported, by extra, as pyproject.toml has them. For a package in two extras the first one is named.
 EXTRAS = {
-    "digits": ("torch", "torchvision", "matplotlib"),
+    "digits": ("torch", "torchvision", "matplotlib", "scipy", "PIL"),
     "report": ("plotly", "jinja2", "matplotlib"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "read": ("scipy", "PIL", "onnxruntime"),

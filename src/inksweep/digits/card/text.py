@@ -265,8 +265,8 @@ def _load(card: dict[str, Any]) -> str:
         return text
     command = f"inksweep predict {shlex.quote(card['folder'])} photo.png"
     return (
-        f"{text}\n\nA photo, a scan or a drawing of digits is brought into that shape, and read, by this command (the "
-        f'extra `read`; in Python `model.read("photo.png")`):\n\n```\n{command}\n```'
+        f"{text}\n\nA photo, a scan or a drawing of digits is brought into that shape, and read, by this command (in "
+        f'Python `model.read("photo.png")`):\n\n```\n{command}\n```'
     )
 
 

@@ -106,6 +106,8 @@ def test_a_metric_has_its_unit(name, value, text, axis):
 
 def test_an_accuracy_that_is_no_fraction_stays_as_it_is():
     assert quantity("val/accuracy", [0.5, 98.2]).text(98.2) == "98.2"
+    warped = quantity("val/warped_accuracy", [0.875])
+    assert (warped.axis, warped.text(0.875)) == ("validation accuracy, warped (%)", "87.50 %")
 
 
 SQUASHED = [0.1, *(0.98 + number / 1000 for number in range(12))]

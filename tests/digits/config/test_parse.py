@@ -79,6 +79,8 @@ BAD = [
     ("data.train_limit=55001", "data.train_limit=55001: must be null or from 1 to 55000"),
     ("data.std=0", "data.std=0.0: must be a finite number above 0"),
     ("data.name=../up", "data.name=../up: must be a plain folder name"),
+    ("data.styles=1.5", "data.styles=1.5: must be from 0 to 1"),
+    ("data.styles=nan", "data.styles=nan: must be from 0 to 1"),
     ("data.title=' '", "data.title=' ': must be null or words on one line"),
     ("data.about=''", "data.about='': must be null or words on one line"),
     ("seed=-1", "seed=-1: must be from 0"),
@@ -95,6 +97,7 @@ BAD = [
     ("objective=[val/loss,val/accuracy,val/loss]", "must be without repetition, and 'val/loss' stands twice"),
 ]
 BAD_WITH_GROUP = [
+    (["data=fashion_mnist", "data.styles=0.5"], "data.styles=0.5: must be 0: fashion_mnist has no classes 1 and 7"),
     (["optimizer=adamw", "optimizer.betas=[0.9]"], "optimizer.betas=[0.9]: must be two numbers"),
     (["optimizer=adam", "optimizer.betas=[0.9,1]"], "optimizer.betas=[0.9, 1.0]: must be two numbers"),
     (["model=cnn", "model.channels=[]"], "model.channels=[]: must be a list of at least one number"),

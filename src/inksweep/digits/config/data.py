@@ -27,6 +27,8 @@ class DataConfig:
     # Measure the validation pictures also as they would come from photos and drawings (digits/data/warped.py), as
     # val/warped_accuracy.
     warped_validation: bool = False
+    # Part of the training ones and sevens that are given a flag and a bar (digits/data/styles.py), 0 to 1.
+    styles: float = 0.0
     # A torchvision-style data set class: called with root, train and download; has .data and .targets.
     source: Any = MISSING
     # Where files lie or are put; relative to where the command is typed, `~` is the home folder.
@@ -79,6 +81,13 @@ class DataConfig:
         )
         need(math.isfinite(self.mean), "data.mean", self.mean, "a finite number")
         need(math.isfinite(self.std) and self.std > 0, "data.std", self.std, "a finite number above 0")
+        need(0 <= self.styles <= 1, "data.styles", self.styles, "from 0 to 1")
+        need(
+            self.styles == 0 or {"1", "7"} <= set(self.classes),
+            "data.styles",
+            self.styles,
+            f"0: {self.name} has no classes 1 and 7",
+        )
         need(self.fit is None or 1 <= self.fit <= self.size, "data.fit", self.fit, f"null or 1 to {self.size}")
         available = self.train_images - self.val_size
         need(

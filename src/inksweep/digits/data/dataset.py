@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from inksweep.digits.config.data import DataConfig
 from inksweep.digits.data.arrays import prepare
+from inksweep.digits.data.styles import styled
 from inksweep.digits.data.warped import warped
 
 Batch = tuple[Tensor, Tensor]
@@ -66,15 +67,19 @@ def load(conf: DataConfig) -> Splits:
 
     The prepared training rows lie in the order of `data.split_seed`: validation is their last `val_size`, training
     those before (the first `train_limit` of them), or with `train_on_all` all rows. So the validation split is the same
-    for every run, and every part is a view.
+    for every run, and every part is a view; but with `styles` training is a copy, some of it written otherwise.
 
     Raises:
         InputError: the data set cannot be had or does not fit the config.
     """
     prepared = prepare(conf)
     whole = Digits(_mapped(prepared.images("train")), _mapped(prepared.labels("train")))
+    train = whole.subset(slice(0, conf.train_size))
+    if conf.styles:
+        images = styled(train.images.numpy(), train.labels.numpy(), conf.classes, conf.styles)
+        train = Digits(torch.from_numpy(images), train.labels)
     return Splits(
-        train=whole.subset(slice(0, conf.train_size)),
+        train=train,
         val=whole.subset(slice(conf.train_images - conf.val_size, conf.train_images)),
         test=Digits(_mapped(prepared.images("test")), _mapped(prepared.labels("test"))),
     )

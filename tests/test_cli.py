@@ -102,7 +102,7 @@ def test_each_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     said = " ".join(capsys.readouterr().out.split())
-    about_runs = {"evaluate", "card", "compare", "dashboard", "diff", "export", "predict", "report"}
+    about_runs = {"evaluate", "card", "compare", "dashboard", "diff", "export", "predict", "report", "serve"}
     assert {"init", "data"} | about_runs == set(cli.COMMANDS)
     for name, (about, _) in cli.COMMANDS.items():
         assert f" {name} {about} " in f"{said} "

@@ -8,6 +8,7 @@ Bools = NDArray[np.bool_]
 
 BOX = 20 / 28  # of the frame: the digit's longest side
 WORK = 100  # pixels, at least, of the longest side of what is worked on
+LARGEST = 20  # times, at most, that a piece of a few pixels is enlarged
 HALF = 0.5  # of full ink: where a stroke ends
 # Widths of strokes when the longest side is 20. MNIST's lie between 1.4 and 4.8 (1 in 100 below, 1 in 100 above) around
 # 2.5; what is outside of these is brought to the nearer one.
@@ -68,7 +69,7 @@ def _work_size(piece: Floats) -> Floats:
         # The greatest of each block: a pen of one pixel on a large picture would fade in their mean.
         blocks: Floats = whole.reshape(height, step, width, step).max(axis=(1, 3))
         return np.pad(blocks, 2)
-    factor = -(-WORK // longest)
+    factor = min(-(-WORK // longest), LARGEST)
     padded = np.pad(piece, 2)
     height, width = (side * factor for side in padded.shape)
     larger = np.asarray(Image.fromarray(padded).resize((width, height), Image.Resampling.BICUBIC))

@@ -19,6 +19,8 @@ Ints = NDArray[np.int64]
 REACH = 3
 SIDEWAYS = 0.12
 GROUND = 0.01
+# Heights that a digit is broad, at most.
+BROADEST = 1.7
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,14 @@ def _distinct(strength: Floats, columns: Ints, inks: Floats, stroke: float) -> S
     lefts = np.take_along_axis(sums, columns.T, 1).T  # (seams, h)
     ends = np.stack([np.zeros(rows, np.int64), np.full(rows, width, np.int64)])
     kept: list[int] = []
-    kept_lefts = [np.zeros(rows, np.float32), sums[:, -1]]
+    known = np.empty((len(columns) + 2, rows), np.float32)  # the ink left of the ends, and of the seams that are kept
+    known[0], known[1] = 0, sums[:, -1]
     for seam in map(int, np.argsort(inks, kind="stable")):
         if inks[seam] > 3.5 * stroke:
             break
-        if min(float(np.abs(lefts[seam] - other).sum()) for other in kept_lefts) > 0.3 * stroke**2:
+        if np.abs(known[: len(kept) + 2] - lefts[seam]).sum(1).min() > 0.3 * stroke**2:
+            known[len(kept) + 2] = lefts[seam]
             kept.append(seam)
-            kept_lefts.append(lefts[seam])
     kept.sort(key=lambda seam: float(lefts[seam].sum()))
     columns = np.concatenate([ends[:1], columns[kept], ends[1:]])
     return Seams(columns, np.concatenate([[0], inks[kept], [0]]).astype(np.float32))
@@ -175,11 +178,6 @@ def between(strength: Floats, seams: Seams, height: float, stroke: float) -> Seg
     rows, width = strength.shape
     sums = cumulative(strength)
     lefts = np.take_along_axis(sums, seams.columns.T, 1).T.sum(1)
-    first, second = np.triu_indices(len(seams.inks), 1)
-    area = lefts[second] - lefts[first]
-    kept = (area > 2.5 * stroke**2) & (area > 0.3 * height * stroke)
-    first, second, area = first[kept], second[kept], area[kept]
-
     # The first column of ink at or after each, and the last before each, row by row.
     mask = strength > 0.4
     places = np.arange(width)
@@ -188,6 +186,12 @@ def between(strength: Floats, seams: Seams, height: float, stroke: float) -> Seg
     before = np.pad(np.maximum.accumulate(np.where(mask, places, -1), 1), ((0, 0), (1, 0)), constant_values=-1)
     start = np.take_along_axis(after, seams.columns.T, 1).T  # (seams, h)
     stop = np.take_along_axis(before, seams.columns.T, 1).T
+    first, second = np.triu_indices(len(seams.inks), 1)
+    area = lefts[second] - lefts[first]
+    kept = (area > 2.5 * stroke**2) & (area > 0.3 * height * stroke)
+    # Before the rows are looked at: a long line has a million pairs of seams.
+    kept &= stop.max(1)[second] + 1 - start.min(1)[first] < BROADEST * height
+    first, second, area = first[kept], second[kept], area[kept]
     begins, ends = start[first], stop[second]  # (n, h)
     inked = (begins < seams.columns[second]) & (ends >= seams.columns[first])
     left = np.where(inked, begins, width).min(1)
@@ -196,4 +200,4 @@ def between(strength: Floats, seams: Seams, height: float, stroke: float) -> Seg
     bottom = rows - inked[:, ::-1].argmax(1)
     segments = Segments(first, second, left, top, right, bottom, area.astype(np.float32))
     broad, tall = right - left, bottom - top
-    return segments.only(inked.any(1) & (broad < 1.7 * height) & (tall > 0.35 * height) & (tall < 2.2 * height))
+    return segments.only(inked.any(1) & (broad < BROADEST * height) & (tall > 0.35 * height) & (tall < 2.2 * height))

@@ -69,10 +69,10 @@ def _bar(images: Pictures, random: np.random.Generator) -> tuple[Floats, Floats]
 
 def _ends(images: Pictures) -> tuple[Floats, Floats, Floats]:
     """Where the ink of each picture begins and ends, x and y, (n, 2) each, and the width of its stroke, (n,)."""
-    ink: NDArray[np.bool_] = images >= INK * 255
-    rows: NDArray[np.bool_] = ink.any(axis=2)
+    ink = np.asarray(images >= INK * 255)
+    rows = np.asarray(ink.any(axis=2))
     first = rows.argmax(axis=1)
-    last = rows.shape[1] - 1 - np.flip(rows, 1).argmax(axis=1)
+    last = rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
     each = np.arange(len(images))
     # Inside of the ink by half a stroke, or nearly.
     ends = [

@@ -107,7 +107,7 @@ hydra:
     n_trials: 2
     n_jobs: 1
     params:
-      x: int(interval(1, 9))
+      x: int(interval(1, 9000))
       y: float(range(1, 4))
       model.lr: 1.0e-3
       z: true
